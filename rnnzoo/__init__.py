@@ -1,0 +1,51 @@
+"""rnnzoo: a zoo of vanilla recurrent networks for Keras 3 on TensorFlow.
+
+Public names load on first use (PEP 562), so that `import rnnzoo` does not import TensorFlow.
+"""
+
+import importlib
+import os
+
+# Keras picks its backend, and TensorFlow decides what to log, when they are first imported; both can be set outside.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "one_to_one": "architectures.one_to_one",
+    "one_to_many": "architectures.one_to_many",
+    "many_to_one": "architectures.many_to_one",
+    "many_to_many": "architectures.many_to_many",
+    "encoder_decoder": "architectures.encoder_decoder",
+    "bidirectional": "architectures.bidirectional",
+    "deep": "architectures.deep",
+    "Preset": "registry",
+    "list_presets": "registry",
+    "load_preset": "registry",
+    "build": "building",
+    "decode": "decoding",
+    "train": "training",
+    "evaluate": "evaluating",
+    "Predictor": "predicting",
+    "from_preset": "predicting",
+    "export": "exporting",
+    "RnnzooError": "errors",
+    "InputError": "errors",
+    "TrainingError": "errors",
+    "MissingExtraError": "errors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rnnzoo' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"rnnzoo.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,138 @@
+"""What the factories share: checked arguments, sequence inputs with their mask, stacks of recurrent layers."""
+
+import keras
+from keras import ops
+
+from rnnzoo.errors import InputError, nearest
+from rnnzoo.layers import OneHot, PaddingMask, SimpleRNN
+
+
+def numbered(name, index):
+    """`hidden`, `hidden_2`, `hidden_3`: the first of a stack has the plain name."""
+    return name if index == 0 else f"{name}_{index + 1}"
+
+
+def check_sizes(**sizes):
+    """Refuses sizes that are no positive integers; `None` stands for an argument that is not used."""
+    for name, size in sizes.items():
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise InputError(f"{name} must be a positive integer, not {size!r}")
+
+
+def check_rates(**rates):
+    """Refuses rates outside 0 <= rate < 1."""
+    for name, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise InputError(f"{name} must be a number from 0 up to but not including 1, not {rate!r}")
+
+
+def check_names(recurrent_initializer=None, **activations):
+    """Refuses activations and initialisers that Keras does not know, and names the nearest that it does."""
+    for argument, name in activations.items():
+        _resolve(argument, name, keras.activations, "activation")
+    _resolve("recurrent_initializer", recurrent_initializer, keras.initializers, "initializer")
+
+
+def _resolve(argument, name, registry, kind):
+    try:
+        registry.get(name)
+    except (ValueError, TypeError):
+        known = [entry for entry in dir(registry) if entry[0].islower() and entry not in ("get", "serialize", "deserialize")]
+        raise InputError(f"{argument}={name!r} is no {kind} that Keras knows{nearest(name, known)}") from None
+
+
+def sequence_input(name, features=None, vocabulary_size=None, embedding=None, mask_value=None, prefix=""):
+    """The input of a sequence, its vectors and its mask.
+
+    Args:
+        name: the input's name.
+        features: width of real vectors, or `None` for token ids.
+        vocabulary_size: how many token ids there are, padding (0) included.
+        embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        mask_value: the value that marks padding in vectors; `None` skips nothing.
+        prefix: stands before "features" and the like where an error names an argument.
+
+    Returns:
+        input: (batch, timesteps) ids or (batch, timesteps, features).
+        vectors: (batch, timesteps, width).
+        mask: (batch, timesteps) bool, True where the timestep is used, or `None`.
+    """
+    if (features is None) == (vocabulary_size is None):
+        raise InputError(
+            f"give either {prefix}features (a sequence of real vectors) or {prefix}vocabulary_size (a sequence of token ids)"
+        )
+    check_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding})
+    if features is not None:
+        if embedding is not None:
+            raise InputError(f"{prefix}embedding goes with {prefix}vocabulary_size, not with {prefix}features")
+        inputs = keras.Input((None, features), name=name)
+        mask = None if mask_value is None else PaddingMask(mask_value, name=f"{name}_mask")(inputs)
+        return inputs, inputs, mask
+    check_sizes(**{f"{prefix}vocabulary_size": vocabulary_size})
+    if vocabulary_size < 2:
+        raise InputError(f"{prefix}vocabulary_size must be at least 2: id 0 is padding, and one token")
+    if mask_value is not None:
+        raise InputError(f"{prefix}mask_value goes with {prefix}features; of token ids, id 0 is padding")
+    inputs = keras.Input((None,), dtype="int32", name=name)
+    mask = PaddingMask(name=f"{name}_mask")(inputs)
+    return inputs, token_layer(name, vocabulary_size, embedding)(inputs), mask
+
+
+def token_layer(name, vocabulary_size, embedding):
+    """The layer that turns token ids into vectors: `NAME_embedding` or `NAME_one_hot`."""
+    if embedding is None:
+        return OneHot(vocabulary_size - 1, name=f"{name}_one_hot")
+    return keras.layers.Embedding(vocabulary_size, embedding, name=f"{name}_embedding")
+
+
+def recurrent(x, mask, *, name, layers, bidirectional, return_sequences, units, **rnn):
+    """A stack of recurrent layers, each given the mask explicitly.
+
+    (batch, timesteps, features) -> (batch, timesteps, width), or (batch, width) of the last layer's final state; width
+    is units, doubled where both directions are concatenated.
+    """
+    check_sizes(layers=layers, units=units)
+    for i in range(layers):
+        x = recurrent_layer(
+            numbered(name, i), bidirectional, units=units, return_sequences=return_sequences or i < layers - 1, **rnn
+        )(x, mask=mask)
+    return x
+
+
+def recurrent_layer(name, bidirectional, **rnn):
+    """One `SimpleRNN`, or one for each direction of time."""
+    if bidirectional:
+        # Not go_backwards by hand: stacking on its reversed output would meet a mask that nothing has reversed.
+        return keras.layers.Bidirectional(SimpleRNN(**rnn), merge_mode="concat", name=name)
+    return SimpleRNN(name=name, **rnn)
+
+
+def dense_stack(x, *, name, widths, activation, dropout=0.0):
+    """A stack of `Dense` layers, each behind dropout where there is any."""
+    check_sizes(**{f"{name}[{i}]": width for i, width in enumerate(widths)})
+    for i, width in enumerate(widths):
+        x = keras.layers.Dense(width, activation=activation, name=numbered(name, i))(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=numbered(f"{name}_dropout", i))(x)
+    return x
+
+
+def concatenated(tensors, name):
+    """The tensors side by side; one tensor is itself."""
+    return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(name=name)(tensors)
+
+
+def one_step(x):
+    """(batch, width) -> (batch, 1, width)."""
+    return ops.expand_dims(x, axis=1)
+
+
+def state_models(inputs, names, initial, fed, states, outputs, new_states):
+    """The two models of step-by-step decoding: inputs -> states; what was fed and states -> outputs and new states."""
+    start = keras.Model(inputs, dict(zip(names, initial, strict=True)), name="start")
+    step = keras.Model(
+        {"fed": fed, **dict(zip(names, states, strict=True))},
+        {"outputs": outputs, **dict(zip(names, new_states, strict=True))},
+        name="step",
+    )
+    return start, step

@@ -1,0 +1,73 @@
+"""A sequence in, one output: the final hidden state is read out."""
+
+import keras
+
+from rnnzoo.architectures._parts import check_names, check_rates, check_sizes, recurrent, sequence_input
+
+
+def many_to_one(
+    *,
+    outputs: int,
+    features: int | None = None,
+    vocabulary_size: int | None = None,
+    embedding: int | None = None,
+    mask_value: float | None = None,
+    units: int = 32,
+    layers: int = 1,
+    bidirectional: bool = False,
+    activation: str = "tanh",
+    use_bias: bool = True,
+    recurrent_initializer: str = "orthogonal",
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    output_activation: str | None = None,
+    name: str | None = None,
+):
+    """(batch, timesteps, features) -> (batch, outputs), or (batch, timesteps) token ids -> (batch, outputs).
+
+    h_t = activation(x_t W + h_{t-1} U + b), y = output_activation(h_T V + c) (Elman 1990), with T the last timestep that
+    the mask uses.
+
+    Args:
+        outputs: width of the output.
+        features: width of each timestep's real vector.
+        vocabulary_size: how many token ids there are, padding (id 0, masked) included; instead of `features`.
+        embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        mask_value: a timestep whose every feature equals it is padding; `None` skips nothing.
+        units: width of each recurrent layer (and direction).
+        layers: how many recurrent layers are stacked.
+        bidirectional: reads both directions of time and concatenates the two final states.
+        activation: of the recurrent layers.
+        use_bias: whether the recurrent layers have one; the readout always has.
+        recurrent_initializer: of the recurrent kernels.
+        dropout: share of each recurrent layer's inputs dropped in training.
+        recurrent_dropout: share of the hidden state dropped between steps in training.
+        output_activation: of the readout.
+        name: the model's name.
+
+    Returns:
+        A `keras.Model` with layers `hidden`, `hidden_2`, ... and `readout`; its input is named `inputs`.
+
+    Raises:
+        InputError: an argument is out of range or unknown.
+    """
+    check_sizes(outputs=outputs)
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    check_names(recurrent_initializer, activation=activation, output_activation=output_activation)
+    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, mask_value)
+    x = recurrent(
+        x,
+        mask,
+        name="hidden",
+        layers=layers,
+        bidirectional=bidirectional,
+        return_sequences=False,
+        units=units,
+        activation=activation,
+        use_bias=use_bias,
+        recurrent_initializer=recurrent_initializer,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+    )
+    y = keras.layers.Dense(outputs, activation=output_activation, name="readout")(x)
+    return keras.Model(inputs, y, name=name or "many_to_one")

@@ -1,0 +1,91 @@
+"""Model cards and result tables, generated from what training wrote."""
+
+from rnnzoo.toml import dumps
+
+
+def card(preset, metadata, seeds=None):
+    """The model card of a preset or run, as Markdown.
+
+    Args:
+        preset: the `Preset`.
+        metadata: what `metadata.json` holds.
+        seeds: what `seeds.json` holds (see `benchmarks/scores.py`), or `None`.
+    """
+    data = metadata["dataset"]
+    parts = [
+        f"# {preset.name}\n\n{preset.description}",
+        f"Architecture `{preset.architecture}`, task `{preset.task}`, {metadata['parameters']:,} parameters; trained on "
+        f"{data['training_examples']:,} examples ({data['source']}) with seed {metadata['seed']} in "
+        f"{metadata['training_seconds']:g} s.",
+        "## Answers\n\n"
+        + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
+        "## Results of these weights\n\n"
+        + metrics_table(metadata["metrics"])
+        + f"\n\nReproduce with `rnnzoo evaluate {preset.name}`.",
+    ]
+    if seeds:
+        parts.append(_seeds(seeds))
+    if preset.limits:
+        parts.append(f"## Limits\n\n{preset.limits}")
+    rounding = "" if not preset.training.round_weights else _rounding(metadata)
+    parts.append(f"## Recipe\n\n```toml\n{dumps(preset.content())}```{rounding}")
+    versions = ", ".join(f"{name} {metadata[f'{name}_version']}" for name in ("rnnzoo", "keras", "tensorflow"))
+    parts.append(f"Trained with {versions}. sha256 of the weights: `{metadata['weights_sha256']}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics_table(metrics):
+    """Test set -> metrics as a Markdown table."""
+    columns = list(dict.fromkeys(key for row in metrics.values() for key in row))
+    return table(["test set", *columns], [[name, *(figure(row.get(c)) for c in columns)] for name, row in metrics.items()])
+
+
+def summary(seeds):
+    """(test set, metric) -> the mean and the worst over the seeds; what is the same everywhere, such as a reference, too."""
+    runs = list(seeds["seeds"].values())
+    return {
+        (name, metric): (
+            sum(run[name][metric] for run in runs) / len(runs),
+            min(run[name][metric] for run in runs),
+        )
+        for name, metrics in runs[0].items()
+        for metric in metrics
+        if metric != "examples"
+    }
+
+
+def table(head, rows):
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def figure(value):
+    """A number as tables show it."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def code(value):
+    """A value in backticks."""
+    return f"`{value}`"
+
+
+def _rounding(metadata):
+    if metadata["rounded"]:
+        return "\n\nThe trained weights were rounded to the integers that they had converged to."
+    return f"\n\nThe recipe rounds the trained weights; here that was refused: {metadata['not_rounded']}."
+
+
+def _seeds(seeds):
+    def rows(block):
+        return [[name, metric, figure(mean), figure(worst)] for (name, metric), (mean, worst) in summary(block).items()]
+
+    head = ["test set", "metric", "mean", "worst"]
+    text = (
+        f"## Results over seeds {', '.join(seeds['seeds'])}\n\n{table(head, rows(seeds))}\n\n"
+        f"Reproduce with `{seeds['command']}`."
+    )
+    if "twin" in seeds:
+        text += f"\n\n## {seeds['twin']['description']}\n\n{table(head, rows(seeds['twin']))}"
+    return text

@@ -1,0 +1,99 @@
+"""Step-by-step decoding of the models that write: from the initial state, without going over the prefix again."""
+
+import tensorflow as tf
+
+from rnnzoo.architectures import encoder_decoder, one_to_many
+from rnnzoo.errors import InputError
+from rnnzoo.layers import FeedbackRNN
+
+
+class Decoder:
+    """Greedy decoding of a model of `one_to_many` or `encoder_decoder`, batched, usable inside a TensorFlow graph.
+
+    Args:
+        model: the model; a loaded one too.
+        max_length: how many steps are taken at the most.
+        start_token: what is fed at the first step (tokens only). Nothing (0) for `one_to_many`.
+        end_token: a row is finished once it has written it; `None` for none.
+
+    Attributes:
+        start: `keras.Model`, inputs -> states.
+        step: `keras.Model`, what was fed and states -> outputs and new states.
+    """
+
+    def __init__(self, model, *, max_length, start_token=0, end_token=None):
+        if max_length < 1:
+            raise InputError(f"max_length={max_length}: expected at least 1")
+        self.start, self.step = _module(model).inference(model)
+        self.max_length, self.start_token, self.end_token = max_length, start_token, end_token
+        fed = self.step.input["fed"]
+        self.tokens, self.width = len(fed.shape) == 1, None if len(fed.shape) == 1 else fed.shape[1]
+        self.outputs = self.step.output["outputs"].shape[-1]
+
+    def __call__(self, inputs):
+        """inputs (batch, ...) -> what was written, and the outputs behind it.
+
+        Returns:
+            written: token ids (batch, steps), 0 after the end token, the end token included; or vectors
+                (batch, steps, outputs). `steps` is as many as the longest row took.
+            outputs: (batch, steps, outputs).
+        """
+        states = self.start(inputs)
+        batch = tf.shape(next(iter(states.values())))[0]
+        if self.tokens:
+            fed = tf.fill([batch], tf.constant(self.start_token, tf.int32))
+            written = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None])
+        else:
+            fed = tf.zeros([batch, self.width])
+            written = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[None, self.outputs])
+        outputs = tf.TensorArray(tf.float32, size=0, dynamic_size=True, element_shape=[None, self.outputs])
+        done = tf.zeros([batch], tf.bool)
+
+        def going(t, done, *_):
+            return (t == 0) | ((t < self.max_length) & ~tf.reduce_all(done))
+
+        def step(t, done, fed, states, written, outputs):
+            result = dict(self.step({"fed": fed, **states}))
+            output = result.pop("outputs")
+            if self.tokens:
+                # Id 0 is padding, which nothing writes.
+                token = tf.argmax(output[:, 1:], axis=-1, output_type=tf.int32) + 1
+                fed = tf.where(done, 0, token)
+                if self.end_token is not None:
+                    done = done | (token == self.end_token)
+            else:
+                fed = output
+            return t + 1, done, fed, result, written.write(t, fed), outputs.write(t, output)
+
+        loop = (tf.constant(0), done, fed, dict(states), written, outputs)
+        *_, written, outputs = tf.while_loop(going, step, loop)
+        order = [1, 0] if self.tokens else [1, 0, 2]
+        return tf.transpose(written.stack(), order), tf.transpose(outputs.stack(), [1, 0, 2])
+
+
+def decode(model, inputs, *, max_length, start_token=0, end_token=None):
+    """What a model of `one_to_many` or `encoder_decoder` writes, greedily, for a batch.
+
+    Args:
+        model: the model; a loaded one too.
+        inputs: (batch, features) for `one_to_many`; the source (batch, source_timesteps, ...) for `encoder_decoder`.
+        max_length: how many steps are taken at the most.
+        start_token: what is fed at the first step (tokens only); the one that the targets of training began with.
+        end_token: a row is finished once it has written it; `None` for none.
+
+    Returns:
+        A NumPy array: token ids (batch, steps), 0 after the end token, the end token included; or vectors
+        (batch, steps, outputs).
+
+    Raises:
+        InputError: the model is of no architecture that writes.
+    """
+    decoder = Decoder(model, max_length=max_length, start_token=start_token, end_token=end_token)
+    return tf.function(decoder)(tf.convert_to_tensor(inputs))[0].numpy()
+
+
+def _module(model):
+    names = {layer.name for layer in model.layers}
+    if "decoder" not in names:
+        raise InputError(f"'{model.name}' has no decoder; expected a model of one_to_many or encoder_decoder")
+    return one_to_many if isinstance(model.get_layer("decoder"), FeedbackRNN) else encoder_decoder

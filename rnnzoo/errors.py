@@ -1,0 +1,31 @@
+"""The errors that rnnzoo raises on purpose; only the command line prints them or turns them into exit codes."""
+
+import difflib
+
+
+class RnnzooError(Exception):
+    """Anything rnnzoo raises on purpose. Its text is one line that says what is wrong, where, and what would be right."""
+
+
+class InputError(RnnzooError, ValueError):
+    """The caller's input, arguments, files or preset are wrong (exit code 2)."""
+
+
+class TrainingError(RnnzooError, RuntimeError):
+    """A training run could not be finished (exit code 1)."""
+
+
+class MissingExtraError(RnnzooError, ImportError):
+    """An optional dependency is absent; the text names the extra that brings it (exit code 1)."""
+
+
+def nearest(word, valid):
+    """`" (did you mean 'units'?)"` for the name in `valid` that `word` looks like, or `""`.
+
+    Args:
+        word: the name that was given.
+        valid: the names that would have been right.
+    """
+    folded = {str(name).replace("_", "-").lower(): str(name) for name in valid}
+    close = difflib.get_close_matches(str(word).replace("_", "-").lower(), folded, n=1, cutoff=0.55)
+    return f" (did you mean '{folded[close[0]]}'?)" if close else ""

@@ -1,0 +1,53 @@
+"""Scores of a trained model on examples that it was not trained on."""
+
+from rnnzoo.predicting import Predictor, from_preset
+from rnnzoo.tasks._task import split
+from rnnzoo.userdata import read_csv
+
+HELD_OUT = 0.2
+
+
+def evaluate(preset, data=None, progress=None):
+    """The metrics of a preset's or run's trained weights.
+
+    Args:
+        preset: a name, a folder, or a `Predictor`.
+        data: a CSV file of `input,answer` lines to be judged by instead of the task's own test sets. A run that was itself
+            trained on such a file is judged by the part of it that was held out.
+        progress: called with the name of each test set, how many examples are done, and how many there are.
+
+    Returns:
+        A dict of test set -> a dict of metrics; `examples` is their number.
+    """
+    predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
+    task = predictor.task
+    if data is not None:
+        tests = {"data": lambda: read_csv(data, task)}
+    elif predictor.preset.own_data is not None:
+        tests = {"held_out": lambda: split_own(read_csv(predictor.preset.own_data, task))[1]}
+    else:
+        tests = task.tests()
+    return {name: _score(predictor, name, examples(), progress) for name, examples in tests.items()}
+
+
+def split_own(examples):
+    """A user's examples -> those to train on and the 20 % that are held out, no input on both sides."""
+    distinct = {raw: i for i, raw in enumerate(dict.fromkeys(examples.inputs))}
+    held_out = set(split(len(distinct), HELD_OUT, seed=0)[1].tolist())
+    sides = [[], []]
+    for i, raw in enumerate(examples.inputs):
+        sides[distinct[raw] in held_out].append(i)
+    return examples.take(sides[0]), examples.take(sides[1] or sides[0])
+
+
+def _score(predictor, name, examples, progress):
+    count, done = len(examples.inputs), 0
+
+    def report(answered):
+        nonlocal done
+        done += answered
+        if progress is not None:
+            progress(name, done, count)
+
+    metrics = predictor.task.score(examples, predictor.predict(examples.inputs, report))
+    return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}

@@ -1,0 +1,55 @@
+"""Outputs that are whole or absent: written under a temporary name, then renamed."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from rnnzoo.errors import InputError
+
+
+def refuse_existing(path, force, marker=None):
+    """Refuses an output that is there already, unless it may be replaced: a file, or a folder that holds `marker`."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not force:
+        raise InputError(f"{path}: exists; give another output, or --force to replace it")
+    if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).exists()):
+        raise InputError(f"{path}: a folder that rnnzoo did not write (it holds no {marker}) is not replaced")
+
+
+@contextlib.contextmanager
+def fresh_output(path, force=False, marker=None):
+    """A temporary path beside `path` to write a file or folder at; it takes `path`'s place when all went well.
+
+    On any error, an interrupt included, what was written is removed and `path` is as it was. With `force`, a file is
+    replaced, and a folder that holds `marker`: what this command writes, not whatever else the path may name.
+
+    Raises:
+        InputError: `path` exists and may not be replaced, or its parent cannot be written.
+    """
+    path = Path(path)
+    refuse_existing(path, force, marker)
+    partial = path.parent / f".{path.name}.{os.getpid()}.partial{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(partial)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        yield partial
+        old = path.parent / f".{path.name}.{os.getpid()}.replaced"
+        refuse_existing(path, force, marker)
+        if path.exists() or path.is_symlink():
+            os.rename(path, old)
+        os.rename(partial, path)
+        _remove(old)
+    finally:
+        _remove(partial)
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

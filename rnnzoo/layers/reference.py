@@ -1,0 +1,77 @@
+"""The recurrence in NumPy, written to be read: the truth that the Keras layer is compared with.
+
+h_t = act(z_t) with z_t = x_t W + h_{t-1} U + b, and on the way back (backpropagation through time, Werbos 1990)
+dz_t = act'(h_t) * (dh_t + dz_{t+1} U^T).
+"""
+
+import numpy as np
+
+# Each activation, and its derivative as a function of its own value h = act(z): that is all the way back needs to keep.
+ACTIVATIONS = {
+    "linear": (lambda z: z, lambda h: np.ones_like(h)),
+    "relu": (lambda z: np.maximum(z, 0.0), lambda h: (h > 0).astype(h.dtype)),
+    "sigmoid": (lambda z: 1.0 / (1.0 + np.exp(-z)), lambda h: h * (1.0 - h)),
+    "tanh": (np.tanh, lambda h: 1.0 - h * h),
+}
+
+
+def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None, initial_state=None):
+    """(batch, timesteps, features) -> (batch, timesteps, units): the hidden state after every timestep.
+
+    Args:
+        x: (batch, timesteps, features).
+        kernel: W, (features, units).
+        recurrent_kernel: U, (units, units).
+        bias: b, (units,), or `None`.
+        activation: a key of `ACTIVATIONS`.
+        mask: (batch, timesteps) bool, True where the timestep is used; the state stands still where it is not.
+        initial_state: h_0, (batch, units); zeros if `None`.
+    """
+    act, _ = ACTIVATIONS[activation]
+    batch, timesteps, _ = x.shape
+    h = np.zeros((batch, kernel.shape[1]), x.dtype) if initial_state is None else initial_state
+    states = np.zeros((batch, timesteps, kernel.shape[1]), x.dtype)
+    for t in range(timesteps):
+        z = x[:, t] @ kernel + h @ recurrent_kernel  # (batch, units)
+        if bias is not None:
+            z = z + bias
+        h = act(z) if mask is None else np.where(mask[:, t, None], act(z), h)
+        states[:, t] = h
+    return states
+
+
+def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", mask=None, initial_state=None):
+    """The gradients of a loss with respect to everything that `forward` was given.
+
+    Args:
+        x, kernel, recurrent_kernel, activation, mask, initial_state: as given to `forward`.
+        states: what `forward` returned, (batch, timesteps, units).
+        d_states: dL/dh_t that arrives from outside the recurrence at each timestep, (batch, timesteps, units).
+
+    Returns:
+        A dict: `x` (batch, timesteps, features), `kernel` (features, units), `recurrent_kernel` (units, units),
+        `bias` (units,), `initial_state` (batch, units), and `z` (batch, timesteps, units), the dz_t.
+    """
+    _, derivative = ACTIVATIONS[activation]
+    batch, timesteps, units = states.shape
+    first = np.zeros((batch, units), x.dtype) if initial_state is None else initial_state
+    d_z = np.zeros_like(states)
+    d_kernel, d_recurrent, d_bias = np.zeros_like(kernel), np.zeros_like(recurrent_kernel), np.zeros(units, x.dtype)
+    d_h = np.zeros((batch, units), x.dtype)  # what arrives from the later step
+    for t in reversed(range(timesteps)):
+        d_h = d_h + d_states[:, t]
+        used = np.ones((batch, 1), bool) if mask is None else mask[:, t, None]
+        d_z[:, t] = np.where(used, derivative(states[:, t]) * d_h, 0.0)
+        before = states[:, t - 1] if t else first
+        d_kernel += x[:, t].T @ d_z[:, t]
+        d_recurrent += before.T @ d_z[:, t]
+        d_bias += d_z[:, t].sum(0)
+        d_h = np.where(used, d_z[:, t] @ recurrent_kernel.T, d_h)
+    return {
+        "x": d_z @ kernel.T,
+        "kernel": d_kernel,
+        "recurrent_kernel": d_recurrent,
+        "bias": d_bias,
+        "initial_state": d_h,
+        "z": d_z,
+    }

@@ -1,0 +1,130 @@
+"""Answers for raw input."""
+
+import numpy as np
+import tensorflow as tf
+
+from rnnzoo.building import create_task, load_trained
+from rnnzoo.errors import InputError
+from rnnzoo.registry import load_preset
+from rnnzoo.serving import Serving
+
+# A batch holds at most so many timesteps, padding included, and so many samples: memory stays bounded at any length.
+TIMESTEPS, SAMPLES = 2**20, 8192
+
+
+class Predictor:
+    """A trained model with everything between raw input and answer.
+
+    Attributes:
+        model: the plain `keras.Model`.
+        preset: its `Preset`.
+        task: its task.
+    """
+
+    def __init__(self, model, preset, task):
+        self.model, self.preset, self.task = model, preset, task
+        serving = Serving(model, task)
+        # One signature: the functions are traced once, whatever the batch size and the length.
+        self._answers = tf.function(serving.answers, input_signature=[task.input.spec])
+        self._scores = tf.function(serving.scores, input_signature=[task.input.spec])
+
+    def predict(self, inputs, progress=None):
+        """A list of answers, one for each raw input, in order.
+
+        Args:
+            inputs: a list of raw inputs (see `rnnzoo info PRESET`), or of rows of characters or token ids; a
+                `tf.RaggedTensor` of rows; or an array of raw inputs (batch,) or of rows (batch, timesteps), padded with 0
+                (or with empty strings) at either end. A number d in a row of digits is that digit; in padded arrays,
+                where 0 is padding, the digit 0 is 10.
+            progress: called with the number of inputs that each batch has answered.
+
+        Raises:
+            InputError: an input is not what the task takes; it says which, and where in it.
+        """
+        checked = self.check(inputs)
+        answers = [None] * len(checked)
+        for indices in self._batches(checked):
+            named = self._answers(self.task.input.tensor([checked[i] for i in indices]))
+            named = {name: tensor.numpy() for name, tensor in named.items()}
+            for i, answer in zip(indices, self.task.answer.answers(named), strict=True):
+                answers[i] = answer
+            if progress is not None:
+                progress(len(indices))
+        return answers
+
+    def scores(self, inputs):
+        """The model's raw outputs (samples, ...) for raw inputs, as a NumPy array.
+
+        Sequences are padded with zeros to the longest: (samples, timesteps, outputs). Where the model writes its answer,
+        they are the outputs at the steps that greedy decoding took.
+        """
+        checked = self.check(inputs)
+        rows = [None] * len(checked)
+        for indices in self._batches(checked):
+            scores = self._scores(self.task.input.tensor([checked[i] for i in indices])).numpy()
+            for i, row in zip(indices, scores, strict=True):
+                rows[i] = row
+        if not rows or rows[0].ndim == 1:
+            return np.array(rows)
+        padded = np.zeros((len(rows), max(map(len, rows)), rows[0].shape[-1]), rows[0].dtype)
+        for i, row in enumerate(rows):
+            length = len(row) if self.task.answer.generated else self.task.input.steps(checked[i])
+            padded[i, :length] = row[:length]
+        return padded
+
+    def check(self, inputs):
+        """The inputs as the task's front takes them; what `predict` and `scores` begin with."""
+        checked = []
+        for number, (raw, padded) in enumerate(_rows(inputs), 1):
+            try:
+                if isinstance(raw, list):
+                    raw = self.task.input.join(raw, padded)
+                checked.append(self.task.input.check(raw))
+            except InputError as error:
+                raise InputError(f"{self.preset.name}: input {number}: {error}") from None
+        return checked
+
+    def _batches(self, checked):
+        """Indices of samples that run together: of like length, so that little is padded."""
+        steps = np.array([self.task.input.steps(raw) for raw in checked], int)
+        batch = []
+        for i in np.argsort(steps, kind="stable").tolist():
+            if batch and (len(batch) == SAMPLES or (len(batch) + 1) * steps[i] > TIMESTEPS):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+
+def from_preset(name):
+    """The trained `Predictor` of a preset.
+
+    Args:
+        name: a name in the zoo, or the path of a preset's or training run's folder.
+
+    Raises:
+        InputError: there is no such preset, or its weights are missing or damaged.
+    """
+    preset = load_preset(name)
+    return Predictor(load_trained(preset), preset, create_task(preset))
+
+
+def _rows(inputs):
+    """Each sample as a raw input or a list of symbols, and whether it may be padded."""
+    if isinstance(inputs, str | bytes | int):
+        inputs = [inputs]
+    padded = not isinstance(inputs, list | tuple)
+    if isinstance(inputs, tf.RaggedTensor):
+        inputs, padded = inputs.to_list(), False
+    elif isinstance(inputs, tf.Tensor):
+        inputs = inputs.numpy()
+    if isinstance(inputs, np.ndarray):
+        if inputs.ndim not in (1, 2):
+            raise InputError(f"an array of shape {inputs.shape}; expected (batch,) or (batch, timesteps)")
+        inputs = inputs.tolist()
+    elif not isinstance(inputs, list | tuple):
+        inputs = list(inputs)
+    for row in inputs:
+        row = row.tolist() if isinstance(row, np.ndarray | np.generic) else row
+        yield (list(row) if isinstance(row, list | tuple) else row), padded

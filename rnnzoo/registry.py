@@ -1,0 +1,265 @@
+"""Presets: found in folders, validated, frozen. Nothing here imports TensorFlow."""
+
+import fnmatch
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from rnnzoo import _signatures
+from rnnzoo.errors import InputError, nearest
+
+WEIGHTS, METADATA, PRESET, CARD, DATA = "model.weights.h5", "metadata.json", "preset.toml", "README.md", "data.csv"
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Pretrain(BaseModel):
+    """Another preset's recipe that is trained first, with the same seed; the layers named take over its weights."""
+
+    model_config = _STRICT
+    preset: str
+    set: tuple[str, ...] = ()
+    layers: dict[str, str]
+    freeze: bool = True
+
+
+class Training(BaseModel):
+    """The recipe."""
+
+    model_config = _STRICT
+    loss: str
+    optimizer: str = "adam"
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
+    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(ge=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    round_weights: bool = False
+    pretrain: Pretrain | None = None
+
+
+class Twin(BaseModel):
+    """Another architecture on the same task and recipe, for the model card to compare with."""
+
+    model_config = _STRICT
+    architecture: str
+    description: str
+    model: dict[str, Any] = {}
+
+
+class Preset(BaseModel):
+    """An architecture, a task and a recipe, as a folder holds them."""
+
+    model_config = _STRICT
+    name: str
+    folder: Path
+    description: str
+    architecture: str
+    task: str
+    model: dict[str, Any] = {}
+    task_options: dict[str, Any] = {}
+    training: Training
+    expected: dict[str, float | dict[str, float]] = {}
+    limits: str = ""
+    twin: Twin | None = None
+
+    @property
+    def has_weights(self):
+        """Whether trained weights lie in the folder."""
+        return (self.folder / WEIGHTS).is_file() and (self.folder / METADATA).is_file()
+
+    @property
+    def own_data(self):
+        """The user's examples that a run was trained on, or `None`."""
+        path = self.folder / DATA
+        return path if path.is_file() else None
+
+    def content(self):
+        """What `preset.toml` holds: every key that is not at its default."""
+        return self.model_dump(mode="json", exclude={"name", "folder"}, exclude_defaults=True)
+
+    def fingerprint(self):
+        """The sha256 of what the weights depend on: architecture, task and their arguments."""
+        parts = {key: getattr(self, key) for key in ("architecture", "task", "model", "task_options")}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def metadata(self):
+        """What training wrote beside the weights.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.folder / METADATA
+        if not path.is_file():
+            raise InputError(f"{path}: missing; '{self.name}' has no trained weights yet (`rnnzoo train {self.name}`)")
+        try:
+            metadata = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(metadata["metrics"], dict) or not isinstance(metadata["weights_sha256"], str):
+                raise TypeError("not a table of metrics and a checksum")
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train again or restore it") from None
+        return metadata
+
+
+def presets_folder():
+    """Where the zoo's presets lie: inside an installed package, beside it in a checkout."""
+    inside = _signatures.PACKAGE / "presets"
+    return inside if inside.is_dir() else _signatures.PACKAGE.parent / "presets"
+
+
+def list_presets(pattern="*"):
+    """The names of the zoo's presets that match a pattern such as `digit-*`, in order."""
+    names = sorted(path.parent.name for path in presets_folder().glob(f"*/{PRESET}"))
+    return fnmatch.filter(names, _dashes(pattern))
+
+
+def list_architectures():
+    """The names of the factories."""
+    return _signatures.modules("architectures")
+
+
+def list_tasks():
+    """The names of the tasks."""
+    return _signatures.modules("tasks")
+
+
+def load_preset(name, overrides=()):
+    """The validated, frozen preset of that name (`digit-sum`, `digit_sum`) or folder.
+
+    Args:
+        name: a name in the zoo, or the path of a folder that holds a `preset.toml`: another preset, or a training run.
+        overrides: strings such as `training.epochs=5`, validated like the file.
+
+    Raises:
+        InputError: there is no such preset, or a key or value in it is wrong.
+    """
+    folder = _folder(name)
+    path = folder / PRESET
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing; the folder is no preset and no training run") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from None
+    for override in overrides:
+        _set(content, override)
+    name = _dashes(content.pop("name", None) or folder.resolve().name)
+    return _validated({"name": name, "folder": folder, **content}, str(path))
+
+
+def parse_override(override):
+    """`training.epochs=5` -> (`["training", "epochs"]`, 5). Values are TOML; anything else is a string."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set '{override}': expected KEY=VALUE, for example training.epochs=5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    return key.strip().split("."), value
+
+
+def architecture_name(name):
+    """The factory that `many-to-one` or `many_to_one` names, or `None`."""
+    name = str(name).replace("-", "_").lower()
+    return name if name in list_architectures() else None
+
+
+def factory_arguments(architecture):
+    """The keyword arguments of a factory: a dict of name -> (type, default, whether there is a default)."""
+    return _signatures.factory_arguments(architecture)
+
+
+def check_factory_arguments(architecture, arguments, where):
+    """The arguments, with lists as tuples, if the factory takes them.
+
+    Raises:
+        InputError: a name or type is wrong; it names the nearest that is right.
+    """
+    return _check_arguments(_signatures.factory_arguments(architecture), arguments, where, "model")
+
+
+def _folder(name):
+    text = str(name)
+    if not isinstance(name, Path) and _dashes(text) in list_presets():
+        return presets_folder() / _dashes(text)
+    if (Path(text) / PRESET).is_file():
+        return Path(text)
+    if Path(text).is_dir():
+        raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")
+    if isinstance(name, Path) or "/" in text or "\\" in text:
+        raise InputError(f"{text}: no such folder; expected a preset's name or a folder with a {PRESET}")
+    raise InputError(f"unknown preset '{text}'{nearest(text, list_presets())}; `rnnzoo list` shows them all")
+
+
+def _dashes(name):
+    return str(name).replace("_", "-").lower()
+
+
+def _set(content, override):
+    keys, value = parse_override(override)
+    table = content
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {override}: '{key}' is a value, not a table")
+    table[keys[-1]] = value
+
+
+def _validated(content, where):
+    try:
+        preset = Preset(**_tuples(content))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_error(error, Preset)}") from None
+    for kind, name, known in (
+        ("architecture", preset.architecture, list_architectures()),
+        ("task", preset.task, list_tasks()),
+    ):
+        if name not in known:
+            raise InputError(f"{where}: {kind}: unknown {kind} '{name}'{nearest(name, known)}")
+    factory = _signatures.factory_arguments(preset.architecture)
+    model = _check_arguments(factory, preset.model, where, "model")
+    options = _check_arguments(_signatures.task_arguments(preset.task), preset.task_options, where, "task_options")
+    if preset.twin and preset.twin.architecture not in list_architectures():
+        raise InputError(f"{where}: twin.architecture: unknown '{preset.twin.architecture}'")
+    return preset.model_copy(update={"model": model, "task_options": options})
+
+
+def _check_arguments(known, given, where, table):
+    fields = {name: (annotation, None) for name, (annotation, _, _) in known.items()}
+    schema = create_model("Arguments", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    given = _tuples(given)
+    try:
+        schema(**given)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_error(error, schema, table)}") from None
+    return given
+
+
+def _tuples(value):
+    """TOML has lists where signatures have tuples."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _first_error(error, schema, table=None):
+    """One line for the first of a `ValidationError`'s findings; an unknown key comes with the nearest valid one."""
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    where = [str(part) for part in first["loc"]]
+    key = ".".join([*([table] if table else []), *where])
+    if first["type"] != "extra_forbidden":
+        text = first["msg"][:1].lower() + first["msg"][1:]
+        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        return f"{key}: {text.removeprefix('input ')}{given}"
+    for part in where[:-1]:
+        annotation = schema.model_fields[part].annotation
+        schema = next(t for t in (annotation, *getattr(annotation, "__args__", ())) if hasattr(t, "model_fields"))
+    valid = [name for name in schema.model_fields if name not in ("name", "folder")]
+    hint = nearest(where[-1], valid) or "; valid keys are " + ", ".join(valid)
+    return f"unknown key {key}{hint}"

@@ -1,0 +1,59 @@
+"""What every task is."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Examples(NamedTuple):
+    """Raw inputs, the answers that are right, and how much each counts (`None`: all alike)."""
+
+    inputs: list
+    answers: list
+    weights: np.ndarray | None = None
+
+    def take(self, indices):
+        """The examples at `indices`, in that order."""
+        weights = None if self.weights is None else self.weights[indices]
+        return Examples([self.inputs[i] for i in indices], [self.answers[i] for i in indices], weights)
+
+
+class Task:
+    """A task: what goes in, what comes out, and the examples to learn from and to be judged by.
+
+    Attributes:
+        input: how raw input becomes a tensor (`rnnzoo.tasks._inputs`).
+        answer: how outputs become answers (`rnnzoo.tasks._answers`).
+        metric: the name of the share of answers that are right.
+        description: what goes in and what comes out, in words.
+    """
+
+    metric = "exact_match"
+
+    def train(self):
+        """The `Examples` to learn from; none of them is ever in `tests()["held_out"]`."""
+        raise NotImplementedError
+
+    def tests(self):
+        """A dict of functions that give the `Examples` to be judged by; the first is `held_out`."""
+        raise NotImplementedError
+
+    def model_arguments(self, architecture):
+        """The factory's arguments that the task, not the preset, decides."""
+        return {**self.input.model_arguments(architecture), **self.answer.model_arguments(architecture)}
+
+    def score(self, examples, predicted):
+        """Metrics of the answers `predicted` for `examples`, as a dict of floats."""
+        right = np.array([p == a for p, a in zip(predicted, examples.answers, strict=True)], float)
+        return {self.metric: float(np.average(right, weights=examples.weights)), **self.references()}
+
+    def references(self):
+        """Figures that the metrics are to be compared with, such as the best that any model can reach."""
+        return {}
+
+
+def split(count, held_out, seed):
+    """Two disjoint arrays of indices below `count`: to train on, and the share `held_out` that is never trained on."""
+    order = np.random.default_rng(seed).permutation(count)
+    size = round(count * held_out)
+    return np.sort(order[size:]), np.sort(order[:size])

@@ -1,0 +1,52 @@
+"""Writing a number out in English."""
+
+from rnnzoo.tasks._answers import TextAnswer
+from rnnzoo.tasks._inputs import NumberInput
+from rnnzoo.tasks._task import Examples, Task, split
+
+ONES = [
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+]
+TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+def spell(number):
+    """`1294` -> `one thousand two hundred ninety-four`: American usage, without "and"."""
+    if number < 20:
+        return ONES[number]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        return TENS[tens] + (f"-{ONES[ones]}" if ones else "")
+    size, word = (1000, "thousand") if number >= 1000 else (100, "hundred")
+    count, rest = divmod(number, size)
+    return f"{spell(count)} {word}" + (f" {spell(rest)}" if rest else "")
+
+
+class NumberSpelling(Task):
+    """`1294` -> `one thousand two hundred ninety-four`; the number is given at the first step only.
+
+    Args:
+        split_seed: decides which fifth of the numbers 0 to 9999 is held out; no part of a training run's seed.
+    """
+
+    description = "a number from 0 to 9999 -> its English words, letter by letter"
+
+    def __init__(self, split_seed: int = 0):
+        self.split_seed = split_seed
+        self.input = NumberInput("number", 4, "1294")
+        self.answer = TextAnswer(
+            "spelling",
+            "".join(sorted(set("".join([*ONES, *TENS, " ", "-", "hundred", "thousand"])))),
+            max_length=max(len(spell(n)) for n in range(10_000)),
+        )
+
+    def train(self):
+        return self._part(0)
+
+    def tests(self):
+        return {"held_out": lambda: self._part(1)}
+
+    def _part(self, which):
+        numbers = split(10_000, 0.2, self.split_seed)[which].tolist()
+        return Examples(numbers, [spell(n) for n in numbers])

@@ -1,0 +1,275 @@
+"""Training a preset: from its recipe to a folder of the same form."""
+
+import csv
+import hashlib
+import json
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import rnnzoo
+from rnnzoo.building import architecture_module, build, create_task, sha256
+from rnnzoo.cards import card
+from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
+from rnnzoo.errors import InputError, TrainingError, nearest
+from rnnzoo.evaluating import evaluate, split_own
+from rnnzoo.exporting import write_saved_model
+from rnnzoo.files import fresh_output
+from rnnzoo.predicting import Predictor
+from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset
+from rnnzoo.rounding import RoundingRefused, round_weights
+from rnnzoo.toml import dumps
+from rnnzoo.userdata import read_csv
+
+
+class Run(NamedTuple):
+    """What a training run leaves.
+
+    Attributes:
+        model: the trained `keras.Model`.
+        metrics: test set -> metrics.
+        path: the run folder.
+        metadata: what `metadata.json` holds.
+        predictor: the `Predictor` of the trained model.
+    """
+
+    model: keras.Model
+    metrics: dict
+    path: Path
+    metadata: dict
+    predictor: Predictor
+
+
+class Trained(NamedTuple):
+    """A model after its recipe, before anything is written."""
+
+    model: keras.Model
+    history: list[dict[str, Any]]
+    rounding: str | None
+    examples: int
+    data_sha256: str
+
+
+def train(
+    preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None
+):
+    """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
+
+    The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
+    (the model card), `saved_model/NAME/1/`, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them. It
+    appears when it is complete; a run that failed or was interrupted leaves nothing.
+
+    Args:
+        preset: a `Preset`, a name or a folder.
+        seed: of initial weights and order of examples; the preset's own if `None`.
+        run_dir: the folder to write; a new numbered one under `runs/` if `None`.
+        data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out.
+        overrides: strings such as `training.epochs=5`.
+        force: whether an existing run folder is replaced.
+        tensorboard: whether to write TensorBoard logs.
+        progress: called as `progress(stage, done, total, figures)`, with `figures` a dict.
+
+    Returns:
+        A `Run`.
+
+    Raises:
+        InputError: the preset, an override, the data or the output is wrong.
+        TrainingError: the loss is no longer finite.
+    """
+    started = time.perf_counter()
+    overrides = [*overrides, *([] if seed is None else [f"training.seed={seed}"])]
+    if isinstance(preset, Preset) and overrides:
+        raise InputError("a loaded Preset is frozen; give load_preset its overrides, or train its name or folder")
+    preset = preset if isinstance(preset, Preset) else load_preset(preset, overrides)
+    path = next_run(preset.name) if run_dir is None else Path(run_dir)
+    progress = progress or (lambda stage, done, total, figures: None)
+    with fresh_output(path, force, marker=PRESET) as folder:
+        task = create_task(preset)
+        own = None if data is None else read_csv(data, task)
+        folder.mkdir()
+        trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)
+        if data is not None:
+            shutil.copyfile(data, folder / DATA)
+        predictor = Predictor(trained.model, preset.model_copy(update={"folder": folder}), task)
+        metrics = evaluate(
+            predictor, progress=lambda name, done, total: progress(f"evaluating {name}", done, total, {})
+        )
+        trained.model.save_weights(folder / WEIGHTS)
+        metadata = _metadata(preset, trained, task, metrics, data, folder, predictor)
+        (folder / PRESET).write_text(dumps({"name": preset.name, **preset.content()}), encoding="utf-8")
+        _write_history(folder / "history.csv", trained.history)
+        progress("exporting", 0, 1, {})
+        write_saved_model(predictor, folder / "saved_model" / preset.name)
+        progress("exporting", 1, 1, {})
+        metadata["training_seconds"] = round(time.perf_counter() - started, 1)
+        (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")
+        # Last: a folder without it is no trained preset.
+        (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    predictor.preset = preset.model_copy(update={"folder": path})
+    return Run(trained.model, metrics, path, metadata, predictor)
+
+
+def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset()):
+    """The preset's model after its recipe: pretraining, epochs, rounding.
+
+    Args:
+        preset: the `Preset`.
+        task: its task.
+        own: the user's `Examples` instead of the task's; their held-out part is left out.
+        logs: a folder for TensorBoard, or `None`.
+        progress: see `train`.
+        stage: what the progress is called.
+        never: inputs that must not be trained on.
+
+    Returns:
+        A `Trained`.
+    """
+    recipe = preset.training
+    training, held_out = split_own(own) if own else (task.train(), task.tests()["held_out"]())
+    if never:
+        training = training.take([i for i, raw in enumerate(training.inputs) if raw not in never])
+    model = build(preset, seed=recipe.seed)
+    history = []
+    if recipe.pretrain:
+        history += _pretrain(model, preset, progress, frozenset(never | set(held_out.inputs)))
+    writer = None if logs is None else tf.summary.create_file_writer(str(logs))
+    epochs = _epochs(preset, model, task, training)
+    for epoch in range(recipe.epochs):
+        started = time.perf_counter()
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(epochs.examples)
+        loss, right = epochs.run(order)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {loss}: the run was stopped; try --set training.clip_norm=1 or a "
+                f"smaller training.learning_rate than {recipe.learning_rate:g}"
+            )
+        figures = {"loss": loss, task.metric: right}
+        history.append(
+            {"stage": stage, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)}
+        )
+        if writer:
+            with writer.as_default(step=epoch + 1):
+                for name, value in figures.items():
+                    tf.summary.scalar(name, value)
+        progress(stage, epoch + 1, recipe.epochs, figures)
+    if writer:
+        writer.close()
+    return Trained(model, history, _round(model, recipe), epochs.examples, _examples_sha256(training))
+
+
+def next_run(name):
+    """`runs/NAME-1`, or the first number after those that are there."""
+    number = 1
+    while (path := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return path
+
+
+def _epochs(preset, model, task, examples):
+    """The compiled epochs of a preset's model over its training examples, targets fed in where it writes."""
+    recipe = preset.training
+    inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in examples.inputs])).numpy()
+    targets, weights = task.answer.targets(examples.answers)
+    module = architecture_module(preset.architecture)
+    if hasattr(module, "teacher_forced"):
+        model = module.teacher_forced(model)
+        inputs = {"inputs": inputs, "target": targets}
+    elif "target" in {tensor.name for tensor in model.inputs}:
+        # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
+        fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
+        inputs = {"source": inputs, "target": fed * (targets != 0)}
+    return CompiledEpochs(
+        model,
+        _loss(recipe.loss, from_logits=not preset.model.get("output_activation")),
+        make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
+        inputs,
+        targets,
+        weights,
+        batch_size=recipe.batch_size,
+        correct=task.answer.correct,
+    )
+
+
+def _pretrain(model, preset, progress, never):
+    """Trains the recipe of another preset first, and hands its layers' weights over."""
+    spec = preset.training.pretrain
+    first = load_preset(spec.preset, [*spec.set, f"training.seed={preset.training.seed}"])
+    trained = fit(first, create_task(first), progress=progress, stage=f"pretraining {first.name}", never=never)
+    if first.training.round_weights and trained.rounding:
+        raise TrainingError(f"pretraining {first.name}: {trained.rounding}")
+    for to, source in spec.layers.items():
+        try:
+            model.get_layer(to).set_weights(trained.model.get_layer(source).get_weights())
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
+        model.get_layer(to).trainable = not spec.freeze
+    return trained.history
+
+
+def _round(model, recipe):
+    """Rounds where the recipe says so; why not, where that is refused."""
+    if recipe.round_weights:
+        try:
+            round_weights(model)
+        except RoundingRefused as error:
+            return str(error)
+    return None
+
+
+def _loss(name, from_logits):
+    """The Keras loss of that name, averaged over what counts, so that padding is invisible."""
+    name = str(name)
+    known = {_snake(entry): entry for entry in dir(keras.losses) if entry[0].isupper() and entry != "Loss"}
+    if name not in known:
+        raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
+    cls = getattr(keras.losses, known[name])
+    logits = {"from_logits": from_logits} if "crossentropy" in name else {}
+    return cls(reduction="mean_with_sample_weight", **logits)
+
+
+def _snake(name):
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def _metadata(preset, trained, task, metrics, data, folder, predictor):
+    samples = task.tests()["held_out"]().inputs[:: max(1, metrics[next(iter(metrics))]["examples"] // 4)][:4]
+    return {
+        "name": preset.name,
+        "rnnzoo_version": rnnzoo.__version__,
+        "keras_version": keras.__version__,
+        "tensorflow_version": tf.__version__,
+        "seed": preset.training.seed,
+        "parameters": trained.model.count_params(),
+        "dataset": {
+            "name": preset.task if data is None else Path(data).name,
+            "source": "generated" if data is None else DATA,
+            "training_examples": trained.examples,
+            "sha256": trained.data_sha256 if data is None else sha256(folder / DATA),
+        },
+        "metrics": metrics,
+        "rounded": preset.training.round_weights and trained.rounding is None,
+        **({"not_rounded": trained.rounding} if trained.rounding else {}),
+        "examples": [
+            {"input": raw, "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
+        ],
+        "weights_sha256": sha256(folder / WEIGHTS),
+        "preset_sha256": preset.fingerprint(),
+    }
+
+
+def _examples_sha256(examples):
+    return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
+
+
+def _write_history(path, history):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in history for key in row)))
+        writer.writeheader()
+        writer.writerows(history)
