@@ -3,8 +3,10 @@
 Public names load on first use (PEP 562), so that `import rnnzoo` does not import TensorFlow.
 """
 
+import contextlib
 import importlib
 import os
+import sys
 
 # Keras picks its backend, and TensorFlow decides what to log, when they are first imported; both can be set outside.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -24,6 +26,9 @@ _HOMES = {
     "list_presets": "registry",
     "load_preset": "registry",
     "build": "building",
+    "start": "building",
+    "describe": "building",
+    "save_or_draw": "building",
     "decode": "decoding",
     "train": "training",
     "evaluate": "evaluating",
@@ -42,9 +47,35 @@ __all__ = sorted(_HOMES)
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'rnnzoo' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"rnnzoo.{_HOMES[name]}"), name)
+    module = f"rnnzoo.{_HOMES[name]}"
+    with _quietly() if _HOMES[name] not in ("registry", "errors") else contextlib.nullcontext():
+        value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Nothing reaches file descriptor 2 while TensorFlow is first imported.
+
+    Its C++ start-up lines go there whatever TF_CPP_MIN_LOG_LEVEL says; that variable holds from then on. Errors are
+    Python exceptions, and reach the user as ever.
+    """
+    try:
+        saved = os.dup(2) if "tensorflow" not in sys.modules else None
+    except OSError:  # standard error is closed
+        saved = None
+    if saved is None:
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
 
 
 def __dir__():

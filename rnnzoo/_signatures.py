@@ -54,7 +54,10 @@ def _arguments(args):
     found = {}
     positional = [arg for arg in args.args if arg.arg != "self"]
     missing = [None] * (len(positional) - len(args.defaults))
-    pairs = [*zip(positional, [*missing, *args.defaults], strict=True), *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    pairs = [
+        *zip(positional, [*missing, *args.defaults], strict=True),
+        *zip(args.kwonlyargs, args.kw_defaults, strict=True),
+    ]
     for arg, default in pairs:
         annotation = eval(ast.unparse(arg.annotation), {"__builtins__": {}}, _TYPES)
         found[arg.arg] = (annotation, None if default is None else ast.literal_eval(default), default is not None)

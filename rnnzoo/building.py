@@ -7,8 +7,20 @@ import inspect
 import keras
 
 from rnnzoo import tasks
-from rnnzoo.errors import InputError
-from rnnzoo.registry import METADATA, WEIGHTS, Preset, load_preset
+from rnnzoo.errors import InputError, nearest
+from rnnzoo.files import fresh_output
+from rnnzoo.registry import (
+    METADATA,
+    WEIGHTS,
+    Preset,
+    architecture_name,
+    check_factory_arguments,
+    factory_arguments,
+    list_architectures,
+    list_presets,
+    load_preset,
+    parse_override,
+)
 
 
 def architecture_module(architecture):
@@ -73,7 +85,9 @@ def load_trained(preset):
     if sha256(path) != metadata["weights_sha256"]:
         raise InputError(f"{path}: the checksum is not the one in {METADATA}: the file is truncated or was altered")
     if preset.fingerprint() != metadata.get("preset_sha256"):
-        raise InputError(f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it")
+        raise InputError(
+            f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it"
+        )
     model = build(preset)
     try:
         model.load_weights(path)
@@ -86,3 +100,90 @@ def load_trained(preset):
 def sha256(path):
     """The sha256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# What an architecture's sizes are where nobody says: small enough to read.
+SMALL = {"features": 8, "outputs": 4, "timesteps": 10}
+
+
+def start(name, overrides=(), *, seed=None):
+    """The untrained model of an architecture or a preset.
+
+    Args:
+        name: an architecture (`many-to-one`), or a preset's name or folder.
+        overrides: strings: `units=64` for an architecture, `model.units=64` for a preset.
+        seed: as for `build`.
+
+    Returns:
+        The model, and a dict of the sizes that were not given.
+
+    Raises:
+        InputError: there is neither, or an argument is wrong.
+    """
+    architecture = architecture_name(name)
+    if architecture is None:
+        return build(_preset(name, overrides), seed=seed), {}
+    known = factory_arguments(architecture)
+    given = {}
+    for override in overrides:
+        keys, value = parse_override(override)
+        given[".".join(keys[1:] if keys[0] == "model" and len(keys) > 1 else keys)] = value
+    given = check_factory_arguments(architecture, given, "--set")
+    defaults = {key: size for key, size in SMALL.items() if key in known and key not in given}
+    if "vocabulary_size" in given:
+        defaults.pop("features", None)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    return factory(architecture)(**defaults, **given), defaults
+
+
+def _preset(name, overrides):
+    try:
+        return load_preset(name, overrides)
+    except InputError as error:
+        if not str(error).startswith("unknown preset"):
+            raise
+        known = [*list_presets(), *(architecture.replace("_", "-") for architecture in list_architectures())]
+        raise InputError(
+            f"unknown preset or architecture '{name}'{nearest(name, known)}; architectures are "
+            f"{', '.join(a.replace('_', '-') for a in list_architectures())}; `rnnzoo list` shows the presets"
+        ) from None
+
+
+def describe(model):
+    """A model's inputs, outputs, parameters and layers, as plain values; `None` in a shape is any size."""
+    # A layer that is called twice shows what it gives the model where it gives the model's output.
+    final = dict(zip(model.output_names, model.outputs, strict=True))
+    return {
+        "name": model.name,
+        "inputs": {tensor.name: list(tensor.shape) for tensor in model.inputs},
+        "outputs": {name: list(tensor.shape) for name, tensor in final.items()},
+        "parameters": model.count_params(),
+        "layers": [
+            {
+                "name": layer.name,
+                "class": type(layer).__name__,
+                "output_shapes": [list(tensor.shape) for tensor in keras.tree.flatten(final.get(layer.name, layer.output))],
+                "parameters": layer.count_params(),
+            }
+            for layer in model.layers
+        ],
+    }
+
+
+def save_or_draw(model, path, *, force=False):
+    """Saves a model as `.keras`, or draws it as `.png` or `.svg`.
+
+    Raises:
+        InputError: the ending is another one, or the file exists.
+        MissingExtraError: drawing needs the extra `plot`.
+    """
+    if path.suffix not in (".keras", ".png", ".svg"):
+        raise InputError(f"{path}: expected a name that ends in .keras (the model), .png or .svg (a drawing)")
+    with fresh_output(path, force) as partial:
+        if path.suffix == ".keras":
+            model.save(partial)
+        else:
+            from rnnzoo.drawing import draw
+
+            draw(model, partial)

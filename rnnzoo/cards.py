@@ -1,5 +1,9 @@
 """Model cards and result tables, generated from what training wrote."""
 
+import json
+import re
+
+from rnnzoo.registry import SEEDS, list_presets, load_preset
 from rnnzoo.toml import dumps
 
 
@@ -17,8 +21,7 @@ def card(preset, metadata, seeds=None):
         f"Architecture `{preset.architecture}`, task `{preset.task}`, {metadata['parameters']:,} parameters; trained on "
         f"{data['training_examples']:,} examples ({data['source']}) with seed {metadata['seed']} in "
         f"{metadata['training_seconds']:g} s.",
-        "## Answers\n\n"
-        + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
+        "## Answers\n\n" + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
         "## Results of these weights\n\n"
         + metrics_table(metadata["metrics"])
         + f"\n\nReproduce with `rnnzoo evaluate {preset.name}`.",
@@ -52,6 +55,41 @@ def summary(seeds):
         for metric in metrics
         if metric != "examples"
     }
+
+
+def update_readme(text):
+    """The README with its generated tables made anew, between `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    for name, generate in (("presets", presets_table), ("results", results_table)):
+        pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, generate=generate: f"{match[1]}{generate()}\n{match[2]}", text)
+    return text
+
+
+def presets_table():
+    """Every preset: its architecture, what it does, how large it is, and an example."""
+    rows = []
+    for name in list_presets():
+        preset = load_preset(name)
+        metadata = preset.metadata() if preset.has_weights else None
+        example = "" if metadata is None else "{input} -> {answer}".format(**metadata["examples"][-1])
+        size = "" if metadata is None else f"{metadata['parameters']:,}"
+        card_link = f"[`{name}`](presets/{name}/README.md)"
+        rows.append([card_link, f"`{preset.architecture}`", preset.description, code(example), size])
+    return table(["preset", "architecture", "what it does", "example", "parameters"], rows)
+
+
+def results_table():
+    """Every preset's scores over the seeds that were trained."""
+    rows = []
+    for name in list_presets():
+        path = load_preset(name).folder / SEEDS
+        if path.is_file():
+            seeds = json.loads(path.read_text(encoding="utf-8"))
+            counts = next(iter(seeds["seeds"].values()))
+            for (test, metric), (mean, worst) in summary(seeds).items():
+                count = f"{counts[test]['examples']:,}"
+                rows.append([code(name), code(test), count, metric.replace("_", " "), figure(mean), figure(worst)])
+    return table(["preset", "test set", "examples", "metric", "mean", "worst"], rows)
 
 
 def table(head, rows):

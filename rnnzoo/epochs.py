@@ -1,8 +1,12 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from rnnzoo.errors import InputError, nearest
 
 
 class CompiledEpochs:
@@ -57,8 +61,9 @@ class CompiledEpochs:
     def _run(self, order, used, data):
         totals = tf.zeros(3)
         for i in tf.range(tf.shape(order)[0]):
-            inputs, targets, weights = tf.nest.map_structure(lambda array: tf.gather(array, order[i]), data)
-            weights = weights * tf.reshape(used[i], (-1, *[1] * (len(weights.shape) - 1)))
+            batch, counts = order[i], used[i]
+            inputs, targets, weights = tf.nest.map_structure(functools.partial(_gather, batch), data)
+            weights = weights * tf.reshape(counts, (-1, *[1] * (len(weights.shape) - 1)))
             with tf.GradientTape() as tape:
                 outputs = self.model(inputs, training=True)
                 loss = self.loss(targets, outputs, weights)
@@ -66,9 +71,13 @@ class CompiledEpochs:
             variables = self.model.trainable_variables
             self.optimizer.apply(tape.gradient(total, variables), variables)
             weight = tf.reduce_sum(weights)
-            right = tf.cast(self.correct(targets, outputs, weights), tf.float32) * used[i]
+            right = tf.cast(self.correct(targets, outputs, weights), tf.float32) * counts
             totals += tf.stack([loss * weight, tf.reduce_sum(right), weight])
         return totals[0], totals[1], totals[2]
+
+
+def _gather(indices, array):
+    return tf.gather(array, indices)
 
 
 def steps_per_epoch(examples, batch_size):
@@ -88,4 +97,11 @@ def make_optimizer(recipe, steps):
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    return type(keras.optimizers.get(recipe.optimizer))(learning_rate=rate, global_clipnorm=recipe.clip_norm)
+    try:
+        optimizer = type(keras.optimizers.get(recipe.optimizer))
+    except ValueError:
+        known = [name.lower() for name in dir(keras.optimizers) if name[0].isupper()]
+        raise InputError(
+            f"training.optimizer: unknown optimizer '{recipe.optimizer}'{nearest(recipe.optimizer, known)}"
+        ) from None
+    return optimizer(learning_rate=rate, global_clipnorm=recipe.clip_norm)

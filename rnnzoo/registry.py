@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from rnnzoo import _signatures
 from rnnzoo.errors import InputError, nearest
 
-WEIGHTS, METADATA, PRESET, CARD, DATA = "model.weights.h5", "metadata.json", "preset.toml", "README.md", "data.csv"
+WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
+CARD, DATA, SEEDS = "README.md", "data.csv", "seeds.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -88,6 +89,11 @@ class Preset(BaseModel):
         parts = {key: getattr(self, key) for key in ("architecture", "task", "model", "task_options")}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def metric(self):
+        """The name of the metric that the preset is judged by on held-out examples, or `None`."""
+        return next((name for name, value in self.expected.items() if not isinstance(value, dict)), None)
+
     def metadata(self):
         """What training wrote beside the weights.
 
@@ -146,10 +152,13 @@ def load_preset(name, overrides=()):
         raise InputError(f"{path}: missing; the folder is no preset and no training run") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
-    for override in overrides:
-        _set(content, override)
     name = _dashes(content.pop("name", None) or folder.resolve().name)
-    return _validated({"name": name, "folder": folder, **content}, str(path))
+    preset = _validated({"name": name, "folder": folder, **content}, str(path))
+    if overrides:
+        for override in overrides:
+            _set(content, override)
+        preset = _validated({"name": name, "folder": folder, **content}, "--set")
+    return preset
 
 
 def parse_override(override):

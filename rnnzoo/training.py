@@ -56,9 +56,7 @@ class Trained(NamedTuple):
     data_sha256: str
 
 
-def train(
-    preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None
-):
+def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None):
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
@@ -97,9 +95,7 @@ def train(
         if data is not None:
             shutil.copyfile(data, folder / DATA)
         predictor = Predictor(trained.model, preset.model_copy(update={"folder": folder}), task)
-        metrics = evaluate(
-            predictor, progress=lambda name, done, total: progress(f"evaluating {name}", done, total, {})
-        )
+        metrics = evaluate(predictor, progress=lambda name, done, total: progress(f"evaluating {name}", done, total, {}))
         trained.model.save_weights(folder / WEIGHTS)
         metadata = _metadata(preset, trained, task, metrics, data, folder, predictor)
         (folder / PRESET).write_text(dumps({"name": preset.name, **preset.content()}), encoding="utf-8")
@@ -150,9 +146,7 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
                 f"smaller training.learning_rate than {recipe.learning_rate:g}"
             )
         figures = {"loss": loss, task.metric: right}
-        history.append(
-            {"stage": stage, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)}
-        )
+        history.append({"stage": stage, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)})
         if writer:
             with writer.as_default(step=epoch + 1):
                 for name, value in figures.items():

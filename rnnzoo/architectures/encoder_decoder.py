@@ -161,6 +161,4 @@ def inference(model):
 
 
 def _numbered(stem, name):
-    return name == stem or name.startswith(f"{stem}_") and name.removeprefix(f"{stem}_").isdigit()
-
-
+    return name == stem or (name.startswith(f"{stem}_") and name.removeprefix(f"{stem}_").isdigit())

@@ -60,9 +60,7 @@ def one_to_many(
     if feedback == "token" and outputs < 2:
         raise InputError("outputs must be at least 2 with feedback='token': id 0 is padding, and one token")
     inputs = keras.Input((features,), name="inputs")
-    states = [
-        keras.layers.Dense(units, activation=activation, name=numbered("encoder", i))(inputs) for i in range(layers)
-    ]
+    states = [keras.layers.Dense(units, activation=activation, name=numbered("encoder", i))(inputs) for i in range(layers)]
     decoder = FeedbackRNN(
         units,
         outputs,

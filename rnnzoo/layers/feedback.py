@@ -113,9 +113,7 @@ class FeedbackRNN(keras.layers.Layer):
             return t + 1, self._next_input(output), states, hidden_states.write(t, hidden)
 
         loop = (tf.constant(0), fed, list(states), hidden_states)
-        *_, hidden_states = tf.while_loop(
-            lambda t, *_: t < self.timesteps, step, loop, maximum_iterations=self.timesteps
-        )
+        *_, hidden_states = tf.while_loop(lambda t, *_: t < self.timesteps, step, loop, maximum_iterations=self.timesteps)
         return ops.transpose(hidden_states.stack(), (1, 0, 2))
 
     def compute_output_spec(self, states, kernel=None, bias=None, target=None, training=False):

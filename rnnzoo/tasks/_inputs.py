@@ -68,7 +68,7 @@ class TextInput:
         """
         symbols = [s.decode("utf-8", "replace") if isinstance(s, bytes) else s for s in symbols]
         if padded:
-            used = [i for i, s in enumerate(symbols) if not (s == "" or _is_number(s) and s == 0)]
+            used = [i for i, s in enumerate(symbols) if not (s == "" or (_is_number(s) and s == 0))]
             symbols = symbols[used[0] : used[-1] + 1] if used else []
         return "".join(self._character(symbol, position, padded) for position, symbol in enumerate(symbols, 1))
 

@@ -1,5 +1,7 @@
 """Adding two numbers written as text."""
 
+import functools
+
 import numpy as np
 
 from rnnzoo.errors import InputError
@@ -25,10 +27,8 @@ class Addition(Task):
 
     description = "two numbers of up to three digits, `535+61` -> their sum, `596`"
 
-    def __init__(
-        self, training_pairs: int = 50_000, held_out_pairs: int = 5_000, split_seed: int = 0, reverse: bool = True
-    ):
-        if not (1 <= training_pairs and 1 <= held_out_pairs and training_pairs + held_out_pairs <= 200_000):
+    def __init__(self, training_pairs: int = 50_000, held_out_pairs: int = 5_000, split_seed: int = 0, reverse: bool = True):
+        if min(training_pairs, held_out_pairs) < 1 or training_pairs + held_out_pairs > 200_000:
             raise InputError("training_pairs and held_out_pairs: expected at least 1 each and at most 200,000 together")
         self.training_pairs, self.held_out_pairs, self.split_seed = training_pairs, held_out_pairs, split_seed
         self.input = TextInput(
@@ -49,6 +49,11 @@ class Addition(Task):
         return {"held_out": lambda: self._examples(slice(self.held_out_pairs))}
 
     def _examples(self, part):
+        return self._drawn.take(range(self.training_pairs + self.held_out_pairs)[part])
+
+    @functools.cached_property
+    def _drawn(self):
+        """All pairs, the held-out ones first."""
         rng = np.random.default_rng(self.split_seed)
         pairs = {}  # an unordered pair, and the order it was drawn in
         while len(pairs) < self.training_pairs + self.held_out_pairs:
@@ -57,5 +62,5 @@ class Addition(Task):
             a, b = (int(n) for n in rng.integers(low, 10**digits))
             pairs.setdefault((min(a, b), max(a, b)), (a, b))
         drawn = list(pairs.values())
-        chosen = [drawn[i] for i in rng.permutation(len(drawn))[part]]
+        chosen = [drawn[i] for i in rng.permutation(len(drawn))]
         return Examples([f"{a}+{b}" for a, b in chosen], [str(a + b) for a, b in chosen])

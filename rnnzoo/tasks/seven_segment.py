@@ -10,7 +10,18 @@ from rnnzoo.tasks._inputs import BitsInput
 from rnnzoo.tasks._task import Examples, Task
 
 # The segments of 0 to 9 in the book's order: top, upper left, upper right, middle, lower left, lower right, bottom.
-SEGMENTS = ("1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010", "1111111", "1111011")
+SEGMENTS = (
+    "1110111",
+    "0010010",
+    "1011101",
+    "1011011",
+    "0111010",
+    "1101011",
+    "1101111",
+    "1010010",
+    "1111111",
+    "1111011",
+)
 
 
 class SevenSegment(Task):
@@ -49,7 +60,7 @@ class SevenSegment(Task):
         return self._draw(self.training_displays, stream=0)
 
     def tests(self):
-        """`held_out` is a sample; `every_display` weighs all 128 displays by their probability, so it has no sampling error."""
+        """`held_out` is a sample; `every_display` weighs all 128 displays by their probability: no sampling error."""
         return {"held_out": lambda: self._draw(self.held_out_displays, stream=1), "every_display": self._every_display}
 
     def references(self):

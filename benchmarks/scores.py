@@ -1,0 +1,88 @@
+"""Trains every preset with several seeds, ships the first seed's weights, and rewrites the cards and the README's tables.
+
+    python benchmarks/scores.py                      # every preset; about a quarter of an hour on 2 cores
+    python benchmarks/scores.py digit-sum addition   # some of them
+    python benchmarks/scores.py --tables             # no training: cards and README from what is there
+
+The seed decides initial weights and order of examples; all seeds are judged by the same held-out examples, none of which
+any of them was trained on. Nothing is chosen by those scores: the weights that ship are those of the preset's own seed.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import rnnzoo
+from rnnzoo.cards import card, update_readme
+from rnnzoo.registry import CARD, METADATA, SEEDS, WEIGHTS, presets_folder
+
+SEED_COUNT = 3
+
+
+def main():
+    """Parses the command line and does it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*", help="presets to train; every one if none is named")
+    parser.add_argument("--tables", action="store_true", help="train nothing; rewrite cards and README")
+    arguments = parser.parse_args()
+    if not arguments.tables:
+        for name in arguments.presets or rnnzoo.list_presets():
+            score(rnnzoo.load_preset(name))
+    for name in rnnzoo.list_presets():
+        write_card(rnnzoo.load_preset(name))
+    readme = Path(__file__).parent.parent / "README.md"
+    readme.write_text(update_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def score(preset):
+    """Trains a preset with its own seed and the ones after it, and writes weights, metadata and seeds into its folder."""
+    seeds, twin = {}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in range(preset.training.seed, preset.training.seed + SEED_COUNT):
+            run = rnnzoo.train(preset.name, seed=seed, run_dir=Path(scratch) / str(seed))
+            seeds[str(seed)] = run.metrics
+            report(preset.name, seed, run.metadata["training_seconds"], run.metrics)
+            if preset.twin:
+                twin[str(seed)] = score_twin(preset, seed)
+                report(f"{preset.name} (twin)", seed, 0, twin[str(seed)])
+        result = {"command": f"python benchmarks/scores.py {preset.name}", "seeds": seeds}
+        if twin:
+            result["twin"] = {"description": preset.twin.description, "seeds": twin}
+        for file in (WEIGHTS, METADATA):
+            shutil.copyfile(Path(scratch) / str(preset.training.seed) / file, presets_folder() / preset.name / file)
+    (presets_folder() / preset.name / SEEDS).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def score_twin(preset, seed):
+    """The metrics of the preset's twin, trained with the same recipe."""
+    training = preset.training.model_copy(update={"seed": seed})
+    twin = preset.model_copy(
+        update={"architecture": preset.twin.architecture, "model": {**preset.model, **preset.twin.model}}
+        | {"training": training, "twin": None}
+    )
+    from rnnzoo.building import create_task
+    from rnnzoo.predicting import Predictor
+    from rnnzoo.training import fit
+
+    task = create_task(twin)
+    return rnnzoo.evaluate(Predictor(fit(twin, task).model, twin, task))
+
+
+def write_card(preset):
+    """Writes the model card of a preset that has weights."""
+    if preset.has_weights:
+        path = preset.folder / SEEDS
+        seeds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        (preset.folder / CARD).write_text(card(preset, preset.metadata(), seeds), encoding="utf-8")
+
+
+def report(name, seed, seconds, metrics):
+    """One line a run."""
+    print(f"{name} seed {seed}: {seconds:g} s {json.dumps(metrics)}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

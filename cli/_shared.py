@@ -1,0 +1,83 @@
+"""What the commands share: options, tables, progress bars."""
+
+import contextlib
+import json
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")
+force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+
+
+def overrides(example):
+    """`--set KEY=VALUE`, any number of times."""
+    text = f"Override a value, for example {example}; may be given again."
+    return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)
+
+
+def print_json(value):
+    """`value` as JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(columns, rows, title=None):
+    """A table on standard output, as wide as it needs to be where that is no terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for i, column in enumerate(columns):
+        numeric = all(row[i].replace(",", "").replace(".", "").removesuffix("%").isdigit() for row in rows if row[i])
+        table.add_column(column, justify="right" if numeric and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console()
+    if not console.is_terminal:  # nothing is folded in a file or a pipe
+        console = Console(width=max(80, Console(width=100_000).measure(table).maximum))
+    console.print(table)
+
+
+@contextlib.contextmanager
+def progress_bar():
+    """A function `(stage, done, total, figures)` that draws a bar for each stage on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+    )
+    bars, tasks = Progress(*columns, console=console), {}
+
+    def update(stage, done, total, figures):
+        bars.start()  # not before: an error that comes first is not preceded by an empty bar
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total, figures="")
+        shown = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+        bars.update(tasks[stage], completed=done, total=total, figures=shown)
+
+    try:
+        yield update
+    finally:
+        if tasks:
+            bars.stop()
+
+
+def metrics_rows(metrics):
+    """Test set -> metrics, as the columns and rows of a table."""
+    columns = list(dict.fromkeys(key for row in metrics.values() for key in row))
+    rows = [[name, *(_figure(row.get(column)) for column in columns)] for name, row in metrics.items()]
+    return ["test set", *(column.replace("_", " ") for column in columns)], rows
+
+
+def _figure(value):
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

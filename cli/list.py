@@ -1,0 +1,49 @@
+"""`rnnzoo list`: every preset."""
+
+import click
+
+from rnnzoo.cli._shared import as_json, print_json, print_table
+from rnnzoo.registry import list_presets, load_preset
+
+
+@click.command("list")
+@click.argument("pattern", default="*")
+@as_json
+def command(pattern, as_json):
+    """List the presets (that match PATTERN, such as 'digit-*').
+
+    The score is the share of held-out examples that the shipped weights answer rightly.
+    """
+    rows = [_row(load_preset(name)) for name in list_presets(pattern)]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["preset", "architecture", "description", "parameters", "score", "weights"],
+        [
+            [
+                row["name"],
+                row["architecture"],
+                row["description"],
+                f"{row['parameters']:,}" if row["parameters"] else "",
+                "" if row["score"] is None else f"{row['score']:.2%}",
+                "yes" if row["weights"] else "no",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _row(preset):
+    metadata = preset.metadata() if preset.has_weights else {}
+    held_out = metadata.get("metrics", {}).get("held_out", {})
+    return {
+        "name": preset.name,
+        "architecture": preset.architecture,
+        "task": preset.task,
+        "description": preset.description,
+        "parameters": metadata.get("parameters"),
+        "metric": preset.metric,
+        "score": held_out.get(preset.metric),
+        "weights": preset.has_weights,
+    }
