@@ -33,7 +33,7 @@ def command(preset, samples, file, as_json):
     if file is not None:
         inputs = _lines(_read(file), file, zoo)
     elif samples == ("-",):
-        inputs = _lines(click.get_text_stream("stdin", encoding="utf-8"), "standard input", zoo)
+        inputs = _lines(_decoded(sys.stdin.buffer.read(), "standard input"), "standard input", zoo)
     else:
         inputs = list(samples)
     if len(inputs) > 20_000 and sys.stderr.isatty():
@@ -65,20 +65,23 @@ def _names_a_file(sample, zoo):
 
 def _read(path):
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return _decoded(path.read_bytes(), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _lines(lines, where, zoo):
-    """The samples of a text, one a line; what is wrong is said with the line's number."""
-    inputs = []
+def _decoded(data, where):
     try:
-        lines = [line.strip() for line in lines]
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: cannot be read as UTF-8 text: {error}") from None
+
+
+def _lines(text, where, zoo):
+    """The samples of a text, one a line; what is wrong is said with the line's number."""
+    lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
@@ -88,8 +91,7 @@ def _lines(lines, where, zoo):
             zoo.task.input.check(line)
         except InputError as error:
             raise InputError(f"{where}, line {number}: {error}") from None
-        inputs.append(line)
-    return inputs
+    return lines
 
 
 def _shown(answer):

@@ -7,17 +7,19 @@ from typing import NamedTuple
 
 import keras
 
+from rnnzoo._layout import HEAD, PADDING, layout
 from rnnzoo.errors import InputError, MissingExtraError
-from rnnzoo.layers import FeedbackRNN
+from rnnzoo.layers import FeedbackRNN, Readout
 
 # All lengths are points (1/72 inch), and y grows downwards.
-_FONT, _LINE, _PADDING, _LOOP, _LANE, _SPACE, _HEAD, _DPI = 9, 13, 10, 18, 6, 18, 7, 200
+_FONT, _LINE, _LOOP, _DPI = 9, 13, 18, 200
 _SETTINGS = {  # a user's matplotlibrc must not change the drawing, nor a "$" in a layer's name become a formula
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and is wide: what a viewer has instead fits the boxes too
     "text.usetex": False,
     "text.parse_math": False,
     "path.sketch": None,
+    "path.effects": [],
     "savefig.bbox": None,
     "savefig.transparent": False,
     "svg.fonttype": "none",  # text stays text: sharp, small, and it can be searched
@@ -40,15 +42,6 @@ class _Edge(NamedTuple):
     source: str
     target: str
     kind: str  # a key of _DASHES
-
-
-class _Piece(NamedTuple):
-    """The part of an arrow between two rows that follow each other; its ends are boxes, or lanes between boxes."""
-
-    above: object
-    below: object
-    kind: str
-    upwards: bool
 
 
 def draw(model, path):
@@ -75,13 +68,13 @@ def draw(model, path):
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("drawing needs matplotlib: pip install 'rnnzoo[plot]'") from None
-    heading = (model.name, _parameters(model), _legend(boxes, edges))
+    heading = tuple(filter(None, (model.name, _parameters(model), _legend(boxes, edges))))
     with matplotlib.rc_context(_SETTINGS):
         sizes = {name: _size(box.lines, box.loops) for name, box in boxes.items()}
         header = _size(heading)
-        places, arrows, (width, height) = _layout(boxes, edges, sizes, header)
+        places, arrows, (width, height) = layout(boxes, edges, sizes, header)
         # A bare Figure takes the canvas of the format it is saved in: no pyplot, no backend, no window.
-        figure = Figure(figsize=(width / 72, height / 72))
+        figure = Figure(figsize=(width / 72, height / 72), layout="none")
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         _draw_text(axes, heading, width / 2, header[1] / 2)
@@ -138,8 +131,8 @@ def _graph(model):
 
 
 def _lends_weights(call):
-    """Whether a call of `rnnzoo.layers.Readout` gave its weights for another layer to use."""
-    return bool(call.arguments.kwargs.get("as_weights"))
+    """Whether a layer was not called on data, but for its weights, which another layer is to use."""
+    return isinstance(call.operation, Readout) and bool(call.arguments.kwargs.get("as_weights"))
 
 
 def _rows(depths, edges):
@@ -161,6 +154,7 @@ def _rows(depths, edges):
 
 
 def _directions(operation):
+    """The directions of time in which a layer recurs."""
     if isinstance(operation, keras.layers.Bidirectional):
         return ("forward", "backward")
     if isinstance(operation, keras.layers.RNN | FeedbackRNN):
@@ -169,8 +163,10 @@ def _directions(operation):
 
 
 def _class(operation):
-    wrapped = f"({type(operation.layer).__name__})" if isinstance(operation, keras.layers.Wrapper) else ""
-    return type(operation).__name__ + wrapped
+    kind = type(operation).__name__
+    if isinstance(operation, keras.layers.Bidirectional):
+        return f"{kind}({type(operation.forward_layer).__name__})"
+    return kind
 
 
 def _parameters(operation):
@@ -180,112 +176,92 @@ def _parameters(operation):
 
 def _shape(tensor):
     """`(batch, timesteps, 32)`, followed by the type where that is no real number."""
-    unknown = {0: "batch", 1: "timesteps"}
+    unknown = {0: "batch", 1: "timesteps"} if len(tensor.shape) < 4 else {0: "batch"}
     sizes = [str(unknown.get(axis, "any") if size is None else size) for axis, size in enumerate(tensor.shape)]
     text = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
     return text if keras.backend.is_float_dtype(tensor.dtype) else f"{text} {tensor.dtype}"
 
 
 def _legend(boxes, edges):
-    kinds = {edge.kind for edge in edges}
+    kinds, loops = {edge.kind for edge in edges}, {loop for box in boxes.values() for loop in box.loops}
     notes = [
-        ("loop: recurs", any(box.loops for box in boxes.values())),
+        ("loop: recurs", loops == {"forward"}),
+        ("loop: recurs (left: backward in time)", "backward" in loops),
         ("dashed: mask", "mask" in kinds),
         ("dotted: weights", "weights" in kinds),
     ]
-    return ",  ".join(note for note, applies in notes if applies)
+    return " · ".join(note for note, applies in notes if applies)
 
 
 def _size(lines, loops=()):
     """The width and height that a box's text needs; loops stand beside it, with as much room on either side."""
-    from matplotlib.textpath import TextPath
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-    # Bold names are up to a fifth wider than measured.
-    widths = [TextPath((0, 0), line, size=_FONT * (1.2 if i == 0 else 1)).get_extents().width for i, line in enumerate(lines)]
-    return max(widths) + 2 * _PADDING + (2 * _LOOP if loops else 0), _LINE * len(lines) + _PADDING
-
-
-def _layout(boxes, edges, sizes, header):
-    """Where everything goes.
-
-    Args:
-        boxes, edges: as `_graph` returns them.
-        sizes: (width, height) of each box, loops included.
-        header: (width, height) of the heading.
-
-    Returns:
-        places: a dict of name -> the box's middle (x, y).
-        arrows: tuples of four points, kind and whether there is a head: straight, an S between two rows, straight.
-        size: (width, height) of the drawing.
-    """
-    rows = [[] for _ in range(1 + max(box.row for box in boxes.values()))]
-    for name, box in boxes.items():
-        rows[box.row].append(name)
-    pieces = {}
-    for source, target, kind in edges:
-        upwards = boxes[source].row > boxes[target].row
-        top, bottom = (target, source) if upwards else (source, target)
-        above = top
-        for row in range(boxes[top].row + 1, boxes[bottom].row):
-            lane = (top, kind, upwards, row)  # shared by all such arrows from one box: a trunk that branches
-            if lane not in rows[row]:
-                rows[row].append(lane)
-            pieces[_Piece(above, lane, kind, upwards)] = None
-            above = lane
-        pieces[_Piece(above, bottom, kind, upwards)] = None
-    widths = {item: sizes[item][0] if item in boxes else _LANE for row in rows for item in row}
-    x = _columns(rows, list(pieces), widths)
-    left = min(x[item] - widths[item] / 2 for item in x) - _SPACE
-    right = max(x[item] + widths[item] / 2 for item in x) + _SPACE
-    width = max(right - left, header[0])
-    x = {item: at - (left + right - width) / 2 for item, at in x.items()}
-
-    places, spans, y = {}, {}, header[1] + _SPACE / 2
-    for i, row in enumerate(rows):
-        height = max(sizes[item][1] for item in row if item in boxes)
-        for item in row:
-            inner = sizes[item][1] if item in boxes else height
-            spans[item] = (y + (height - inner) / 2, y + (height + inner) / 2, y, y + height)
-            if item in boxes:
-                places[item] = (x[item], y + height / 2)
-        # Room for an S that goes far sideways.
-        far = max((abs(x[p.above] - x[p.below]) for p in pieces if p.above in row), default=0)
-        y += height + (4 * _HEAD + min(far / 6, 40) if i < len(rows) - 1 else _SPACE)
-
-    ports = _ports(list(pieces), x, {item: widths[item] if item in boxes else 0 for item in x})
-    arrows = []
-    for piece in pieces:
-        (_, leave, _, top), (enter, end, bottom, _) = spans[piece.above], spans[piece.below]
-        start_x, end_x = ports[piece, piece.above], ports[piece, piece.below]
-        enter = enter if piece.below in boxes else end
-        points = [(start_x, leave), (start_x, top + _HEAD), (end_x, bottom - _HEAD), (end_x, enter)]
-        arrows.append((points[::-1] if piece.upwards else points, piece.kind, piece[not piece.upwards] in boxes))
-    return places, arrows, (width, y)
+    fonts = [FontProperties(size=_FONT, weight=_weight(i)) for i in range(len(lines))]
+    widths = [text_to_path.get_text_width_height_descent(*pair, ismath=False)[0] for pair in zip(lines, fonts, strict=True)]
+    return max(widths) + 2 * PADDING + (2 * _LOOP if loops else 0), _LINE * len(lines) + PADDING
 
 
-def _columns(rows, pieces, widths):
-    """x of each box and lane; orders each row in place, so that few pieces cross."""
-    around = defaultdict(list)  # of (item, weight, whether it is above)
-    for piece in pieces:
-        lanes = isinstance(piece.above, tuple) + isinstance(piece.below, tuple)
-        weight = (4 if lanes == 2 else 1) * (1 if piece.kind == "mask" else 2)  # keep lanes and the main path straight
-        around[piece.below].append((piece.above, weight, True))
-        around[piece.above].append((piece.below, weight, False))
-    x = {}
-    for row in rows:
-        x.update(zip(row, _spread([0] * len(row), [1] * len(row), [widths[item] for item in row]), strict=True))
+def _draw_arrow(axes, points, kind, has_head):
+    from matplotlib.patches import PathPatch, Polygon
+    from matplotlib.path import Path as Outline
 
-    def settle(row, sides):
-        weights = [[(x[other], weight) for other, weight, above in around[item] if above in sides] for item in row]
-        wishes = [sum(at * w for at, w in ws) / sum(w for _, w in ws) if ws else x[item] for item, ws in zip(row, weights, strict=True)]
-        return wishes
+    start, leave, arrive, (x, y) = points
+    back = HEAD if start[1] > y else -HEAD
+    end = (x, y + back) if has_head else (x, y)
+    middle = (leave[1] + arrive[1]) / 2
+    codes = [Outline.MOVETO, Outline.LINETO, Outline.CURVE4, Outline.CURVE4, Outline.CURVE4, Outline.LINETO]
+    outline = Outline([start, leave, (leave[0], middle), (arrive[0], middle), arrive, end], codes)
+    # Round ends close the seams between solid pieces; they would fill dashes up.
+    caps = "round" if kind == "data" else "butt"
+    axes.add_patch(PathPatch(outline, fill=False, edgecolor=_GREY, linewidth=1.1, linestyle=_DASHES[kind], capstyle=caps))
+    if has_head:
+        axes.add_patch(Polygon([(x, y), (x - HEAD / 2, y + back), (x + HEAD / 2, y + back)], color=_GREY, linewidth=0))
 
-    best = (len(pieces) ** 2 + 1, rows)
-    for sweep in range(16):
-        down = sweep % 2 == 0
-        for row in rows if down else rows[::-1]:
-            wishes = dict(zip(row, settle(row, (down,)), strict=True))
-            row.sort(key=wishes.get)
-            x.update(zip(row, _spread([wishes[i] for i in row], [1] * len(row), [widths[i] for i in row]), strict=True))
-        # tbd
-    return x
+
+def _draw_box(axes, box, x, y, width, height):
+    from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
+    from matplotlib.path import Path as Outline
+
+    half = width / 2 - (_LOOP if box.loops else 0)
+    for direction in box.loops:
+        side = 1 if direction == "forward" else -1
+        edge, far = x + side * half, x + side * (half + _LOOP * 1.2)  # a curve reaches 3/4 of the way to `far`
+        points = [(edge, y + 8), (far, y + 8), (far, y - 8), (edge + side * HEAD, y - 8)]
+        outline = Outline(points, [Outline.MOVETO] + [Outline.CURVE4] * 3)
+        axes.add_patch(PathPatch(outline, fill=False, edgecolor=_INK, linewidth=1.3))
+        head = [(edge, y - 8), (edge + side * HEAD, y - 8 - HEAD / 2), (edge + side * HEAD, y - 8 + HEAD / 2)]
+        axes.add_patch(Polygon(head, color=_INK, linewidth=0))
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - half, y - height / 2),
+            2 * half,
+            height,
+            boxstyle="round,pad=0,rounding_size=4",
+            facecolor=_FILLS[box.role],
+            edgecolor=_INK,
+            linewidth=2 if box.is_output else 1,
+        )
+    )
+    _draw_text(axes, box.lines, x, y)
+
+
+def _draw_text(axes, lines, x, y):
+    """Lines of text around a middle, the first one bold."""
+    for i, line in enumerate(lines):
+        axes.text(
+            x,
+            y + (i - (len(lines) - 1) / 2) * _LINE,
+            line,
+            ha="center",
+            va="center_baseline",
+            size=_FONT,
+            color=_GREY if i else _INK,
+            weight=_weight(i),
+        )
+
+
+def _weight(line):
+    """The first line is bold."""
+    return "normal" if line else "bold"

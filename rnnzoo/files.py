@@ -31,8 +31,12 @@ def fresh_output(path, force=False, marker=None):
     path = Path(path)
     refuse_existing(path, force, marker)
     partial = path.parent / f".{path.name}.{os.getpid()}.partial{path.suffix}"
+    made = []  # parents that were not there
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for parent in reversed(path.parents):
+            if not parent.exists():
+                parent.mkdir()
+                made.append(parent)
         _remove(partial)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
@@ -46,6 +50,10 @@ def fresh_output(path, force=False, marker=None):
         _remove(old)
     finally:
         _remove(partial)
+        if not path.exists():
+            for parent in reversed(made):
+                with contextlib.suppress(OSError):  # something else was put there in the meantime
+                    parent.rmdir()
 
 
 def _remove(path):

@@ -153,12 +153,21 @@ def load_preset(name, overrides=()):
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
     name = _dashes(content.pop("name", None) or folder.resolve().name)
-    preset = _validated({"name": name, "folder": folder, **content}, str(path))
-    if overrides:
-        for override in overrides:
-            _set(content, override)
-        preset = _validated({"name": name, "folder": folder, **content}, "--set")
-    return preset
+    return override(_validated({"name": name, "folder": folder, **content}, str(path)), overrides)
+
+
+def override(preset, overrides):
+    """A preset with values replaced by strings such as `training.epochs=5`, validated like the file.
+
+    Raises:
+        InputError: a key or value is wrong.
+    """
+    if not overrides:
+        return preset
+    content = preset.content()
+    for text in overrides:
+        _set(content, text)
+    return _validated({"name": preset.name, "folder": preset.folder, **content}, "--set")
 
 
 def parse_override(override):

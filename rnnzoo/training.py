@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import importlib.util
 import json
 import math
 import shutil
@@ -17,12 +18,12 @@ import rnnzoo
 from rnnzoo.building import architecture_module, build, create_task, sha256
 from rnnzoo.cards import card
 from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
-from rnnzoo.errors import InputError, TrainingError, nearest
+from rnnzoo.errors import InputError, MissingExtraError, TrainingError, nearest
 from rnnzoo.evaluating import evaluate, split_own
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output
 from rnnzoo.predicting import Predictor
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset
+from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset, override
 from rnnzoo.rounding import RoundingRefused, round_weights
 from rnnzoo.toml import dumps
 from rnnzoo.userdata import read_csv
@@ -79,17 +80,18 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
     Raises:
         InputError: the preset, an override, the data or the output is wrong.
         TrainingError: the loss is no longer finite.
+        MissingExtraError: TensorBoard logs were asked for, and the extra `tensorboard` is absent.
     """
     started = time.perf_counter()
     overrides = [*overrides, *([] if seed is None else [f"training.seed={seed}"])]
-    if isinstance(preset, Preset) and overrides:
-        raise InputError("a loaded Preset is frozen; give load_preset its overrides, or train its name or folder")
-    preset = preset if isinstance(preset, Preset) else load_preset(preset, overrides)
+    preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("TensorBoard logs need the package tensorboard: pip install 'rnnzoo[tensorboard]'")
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
     progress = progress or (lambda stage, done, total, figures: None)
+    task = create_task(preset)
+    own = None if data is None else read_csv(data, task)
     with fresh_output(path, force, marker=PRESET) as folder:
-        task = create_task(preset)
-        own = None if data is None else read_csv(data, task)
         folder.mkdir()
         trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)
         if data is not None:
@@ -135,7 +137,7 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
     if recipe.pretrain:
         history += _pretrain(model, preset, progress, frozenset(never | set(held_out.inputs)))
     writer = None if logs is None else tf.summary.create_file_writer(str(logs))
-    epochs = _epochs(preset, model, task, training)
+    epochs = prepare(preset, model, task, training)
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
         order = np.random.default_rng([recipe.seed, epoch]).permutation(epochs.examples)
@@ -165,8 +167,8 @@ def next_run(name):
     return path
 
 
-def _epochs(preset, model, task, examples):
-    """The compiled epochs of a preset's model over its training examples, targets fed in where it writes."""
+def prepare(preset, model, task, examples):
+    """The `CompiledEpochs` of a preset's model over training examples, with the targets as inputs where it writes."""
     recipe = preset.training
     inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in examples.inputs])).numpy()
     targets, weights = task.answer.targets(examples.answers)

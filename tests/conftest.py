@@ -10,6 +10,12 @@ import numpy as np
 import pytest
 
 
+def pytest_configure(config):
+    # Keras 3.15 asks NumPy 2 for a copy of a TensorFlow variable wherever it saves weights, in a way that TensorFlow 2.21
+    # does not speak; nothing of ours can avoid it.
+    config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+
 @pytest.fixture
 def rng():
     """Random numbers that are the same in every run."""

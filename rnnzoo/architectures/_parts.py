@@ -85,18 +85,47 @@ def token_layer(name, vocabulary_size, embedding):
     return keras.layers.Embedding(vocabulary_size, embedding, name=f"{name}_embedding")
 
 
-def recurrent(x, mask, *, name, layers, bidirectional, return_sequences, units, **rnn):
-    """A stack of recurrent layers, each given the mask explicitly.
+def recurrent_stack(
+    *,
+    features,
+    vocabulary_size,
+    embedding,
+    mask_value,
+    units,
+    layers,
+    bidirectional,
+    return_sequences,
+    activation,
+    use_bias,
+    recurrent_initializer,
+    dropout,
+    recurrent_dropout,
+):
+    """The input named `inputs` and the stack of recurrent layers above it, each given the mask explicitly.
 
-    (batch, timesteps, features) -> (batch, timesteps, width), or (batch, width) of the last layer's final state; width
-    is units, doubled where both directions are concatenated.
+    Returns:
+        inputs: see `sequence_input`.
+        x: (batch, timesteps, width), or (batch, width) of the top layer's final state; width is units, doubled where both
+            directions are concatenated.
+        mask: (batch, timesteps) bool or `None`.
     """
-    check_sizes(layers=layers, units=units)
+    check_sizes(units=units, layers=layers)
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    check_names(recurrent_initializer, activation=activation)
+    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, mask_value)
     for i in range(layers):
         x = recurrent_layer(
-            numbered(name, i), bidirectional, units=units, return_sequences=return_sequences or i < layers - 1, **rnn
+            numbered("hidden", i),
+            bidirectional,
+            units=units,
+            activation=activation,
+            use_bias=use_bias,
+            recurrent_initializer=recurrent_initializer,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            return_sequences=return_sequences or i < layers - 1,
         )(x, mask=mask)
-    return x
+    return inputs, x, mask
 
 
 def recurrent_layer(name, bidirectional, **rnn):

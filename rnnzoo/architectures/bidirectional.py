@@ -2,7 +2,7 @@
 
 import keras
 
-from rnnzoo.architectures._parts import check_names, check_rates, check_sizes, recurrent, sequence_input
+from rnnzoo.architectures._parts import check_names, check_sizes, recurrent_stack
 from rnnzoo.layers import Readout
 
 
@@ -54,13 +54,12 @@ def bidirectional(
         InputError: an argument is out of range or unknown.
     """
     check_sizes(outputs=outputs)
-    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
-    check_names(recurrent_initializer, activation=activation, output_activation=output_activation)
-    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, mask_value)
-    x = recurrent(
-        x,
-        mask,
-        name="hidden",
+    check_names(output_activation=output_activation)
+    inputs, x, mask = recurrent_stack(
+        features=features,
+        vocabulary_size=vocabulary_size,
+        embedding=embedding,
+        mask_value=mask_value,
         layers=layers,
         bidirectional=True,
         return_sequences=return_sequences,

@@ -55,7 +55,7 @@ class TextInput:
             return raw
         for position, character in enumerate(raw, 1):
             if character not in self.alphabet:
-                raise InputError(f"'{character}' at position {position} of '{_short(raw)}'; expected {self.hint}")
+                raise InputError(f"'{_short(character)}' at position {position} of '{_short(raw)}'; expected {self.hint}")
         raise InputError(f"'{_short(raw)}' is not of the right form; expected {self.hint}, for example {self.example}")
 
     def join(self, symbols, padded):
@@ -75,7 +75,7 @@ class TextInput:
     def _character(self, symbol, position, padded):
         if isinstance(symbol, str):
             return symbol
-        if not _is_number(symbol) or symbol != int(symbol) or not 0 <= symbol <= len(self.alphabet):
+        if not _is_number(symbol) or not 0 <= symbol <= len(self.alphabet) or symbol != int(symbol):
             raise InputError(f"{symbol!r} at position {position} is no token id; ids run from 1 to {len(self.alphabet)}")
         if symbol == 0:
             if padded or "0" not in self.alphabet:
@@ -155,12 +155,14 @@ class NumberInput:
                 raise InputError(f"the {self.name} is empty; expected {self.hint}, for example {self.example}")
             for position, character in enumerate(raw, 1):
                 if character not in "0123456789":
-                    raise InputError(f"'{character}' at position {position} of '{_short(raw)}'; expected {self.hint}")
+                    raise InputError(
+                        f"'{_short(character)}' at position {position} of '{_short(raw)}'; expected {self.hint}"
+                    )
             # By its length first: Python refuses to read a number of over 4,300 digits.
             raw = 10**self.digits if len(raw.lstrip("0")) > self.digits else int(raw)
             if raw == 10**self.digits:
                 raise InputError(f"the {self.name} has too many digits; expected {self.hint}")
-        if not _is_number(raw) or raw != int(raw) or not 0 <= raw < 10**self.digits:
+        if not _is_number(raw) or not 0 <= raw < 10**self.digits or raw != int(raw):
             raise InputError(f"{raw!r} is out of range; expected {self.hint}")
         return int(raw)
 
@@ -191,11 +193,13 @@ def _is_number(value):
 def _text(symbol):
     if isinstance(symbol, bytes):
         return symbol.decode("utf-8", "replace")
-    return str(int(symbol)) if _is_number(symbol) and symbol == int(symbol) else str(symbol)
+    return str(int(symbol)) if _is_number(symbol) and symbol % 1 == 0 else str(symbol)
 
 
 def _short(text):
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    """`text` on one line, cut to 40 characters."""
+    text = text if len(text) <= 40 else f"{text[:37]}..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _id_table(alphabet):

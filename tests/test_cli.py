@@ -1,0 +1,200 @@
+"""The command line, through Click's runner and as a subprocess."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+import rnnzoo
+from rnnzoo.cli.main import cli
+from rnnzoo.registry import list_architectures, list_presets
+
+SHORT = ["--set", "training.epochs=2"]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Runs a command in an empty folder; its exit code must be the one expected."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, code=0, stdin=None):
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], input=stdin)
+        assert result.exit_code == code, result.output
+        if code:
+            assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+def test_every_command_is_found_and_has_help(call):
+    names = cli.list_commands(None)
+    assert names == ["build", "evaluate", "export", "info", "list", "predict", "train"]
+    for name in names:
+        assert "Usage:" in call(name, "--help").output
+
+
+def test_list(call):
+    text = call("list").stdout
+    assert all(name in text for name in list_presets())
+    rows = json.loads(call("list", "--json").stdout)
+    assert [row["name"] for row in rows] == list_presets()
+    assert all(row["weights"] and row["parameters"] and 0 < row["score"] <= 1 for row in rows)
+    assert [row["name"] for row in json.loads(call("list", "add*", "--json").stdout)] == ["addition"]
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_info(name, call):
+    text = call("info", name).stdout
+    assert name in text and "held_out" in text and "Limits" in text
+    assert json.loads(call("info", name, "--json").stdout)["metadata"]["metrics"]
+
+
+@pytest.mark.parametrize("name", [*list_presets(), *(a.replace("_", "-") for a in list_architectures())])
+def test_build(name, call, tmp_path):
+    text = call("build", name, "-o", "model.keras").stdout
+    assert "output shape" in text and "readout" in text and "(batch" in text
+    described = json.loads(call("build", name, "--json").stdout)
+    model = keras.models.load_model(tmp_path / "model.keras")
+    assert model.count_params() == described["parameters"]
+    assert [layer.name for layer in model.layers] == [layer["name"] for layer in described["layers"]]
+
+
+def test_build_says_which_sizes_it_chose(call):
+    assert "features=8, outputs=4" in call("build", "many-to-one").stdout
+    assert json.loads(call("build", "many_to_one", "--set", "outputs=2", "--json").stdout)["defaults"] == {"features": 8}
+    described = call("build", "many-to-one", "--set", "vocabulary_size=7", "--set", "model.units=5", "--json").stdout
+    assert json.loads(described)["layers"][-2]["output_shapes"] == [[None, 5]]
+    assert json.loads(call("build", "digit-sum", "--set", "model.units=3", "--json").stdout)["parameters"] == 43
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_build_draws(ending, call, tmp_path):
+    pytest.importorskip("matplotlib", reason="drawing is the extra `plot`")
+    call("build", "encoder-decoder", "-o", f"model.{ending}")
+    data = (tmp_path / f"model.{ending}").read_bytes()
+    assert data.startswith(b"\x89PNG") if ending == "png" else b"<svg" in data
+
+
+def test_train_predict_evaluate_export(call, tmp_path):
+    """The main path, on a run of two epochs."""
+    result = call("train", "digit-sum", *SHORT, "-o", "run", "--seed", 3)
+    assert "held_out" in result.stdout and "run" in result.stdout and "not rounded" in result.stdout
+    assert rnnzoo.load_preset(tmp_path / "run").training.seed == 3
+    metadata = json.loads((tmp_path / "run" / "metadata.json").read_text())
+    assert json.loads(call("evaluate", "./run", "--json").stdout) == metadata["metrics"]
+    answers = json.loads(call("predict", "./run", "1294", "77", "--json").stdout)
+    assert [answer["input"] for answer in answers] == ["1294", "77"]
+    call("export", "./run", "-o", "out")
+    assert (tmp_path / "out" / "1" / "saved_model.pb").is_file()
+    call("train", "digit-sum", *SHORT, "-o", "run", code=2)
+    call("train", "digit-sum", *SHORT, "-o", "run", "--force")
+    assert json.loads(call("train", "digit-sum", *SHORT, "--json").stdout)["path"] == "runs/digit-sum-1"
+
+
+def test_predict_from_everywhere(call, tmp_path):
+    (tmp_path / "samples.txt").write_text("1294\n007\n\n")
+    for arguments, stdin in (
+        (["1294", "007"], None),
+        (["-"], "1294\n007\n"),
+        (["-"], "1294\r\n007"),
+        (["--file", "samples.txt"], None),
+        (["samples.txt"], None),
+    ):
+        answers = json.loads(call("predict", "digit-sum", *arguments, "--json", stdin=stdin).stdout)
+        assert answers == [{"input": "1294", "answer": 16}, {"input": "007", "answer": 7}]
+    text = call("predict", "digit-sum-both-ways", "1294").stdout
+    assert "1:16 3:15 12:13 16:4" in text
+    assert "1 3 12 16" in call("predict", "digit-sum-running", "1294").stdout
+
+
+def test_evaluate_own_data(call, tmp_path):
+    (tmp_path / "mine.csv").write_text("007,7\n12,4\n")
+    metrics = json.loads(call("evaluate", "digit-sum", "--data", "mine.csv", "--json").stdout)
+    assert metrics == {"data": {"examples": 2, "exact_match": 0.5}}
+    assert "0.5" in call("evaluate", "digit-sum", "--data", "mine.csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "digit-sun", "1"], "unknown preset 'digit-sun' (did you mean 'digit-sum'?)"),
+        (["train", "digit-sun"], "did you mean 'digit-sum'"),
+        (["evaluate", "nothing-like-it"], "unknown preset 'nothing-like-it'; `rnnzoo list`"),
+        (["build", "many-to-on"], "unknown preset or architecture 'many-to-on' (did you mean 'many-to-one'?)"),
+        (["build", "many-to-one", "--set", "unitz=3"], "unknown key model.unitz (did you mean 'units'?)"),
+        (["build", "many-to-one", "--set", "units=abc"], "should be a valid integer, not 'abc'"),
+        (["build", "many-to-one", "--set", "units=0"], "units must be a positive integer, not 0"),
+        (["build", "many-to-one", "--set", "dropout=1.5"], "dropout must be a number from 0"),
+        (["build", "many-to-one", "--set", "activation=tnah"], "(did you mean 'tanh'?)"),
+        (["build", "many-to-one", "-o", "model.h5"], "expected a name that ends in .keras"),
+        (["train", "digit-sum", "--set", "training.epoch=3"], "unknown key training.epoch (did you mean 'epochs'?)"),
+        (["train", "digit-sum", "--set", "training.epochs=x"], "should be a valid integer, not 'x'"),
+        (["train", "digit-sum", "--seed", "-1"], "--seed"),
+        (["train", "digit-sum", "--data", "absent.csv"], "absent.csv: no such file"),
+        (["predict", "digit-sum", "12a4"], "'a' at position 3 of '12a4'"),
+        (["predict", "digit-sum", ""], "the digits are empty"),
+        (["predict", "digit-sum"], "no samples"),
+        (["predict", "digit-sum", "--file", "absent.txt"], "absent.txt: no such file"),
+        (["predict", "digit-sum", "1", "--file", "absent.txt"], "not both"),
+        (["predict", "digit-sum", "empty.txt"], "empty.txt: empty"),
+        (["predict", "digit-sum", "bad.txt"], "bad.txt, line 2: 'x' at position 2 of '3x'"),
+        (["predict", "digit-sum", "gap.txt"], "gap.txt, line 2: the digits are empty"),
+        (["predict", "digit-sum", "latin.txt"], "latin.txt: cannot be read as UTF-8 text"),
+        (["evaluate", "digit-sum", "--data", "bad.txt"], "bad.txt, line 1: 1 fields; expected 2"),
+        (["evaluate", "digit-sum", "--data", "empty.txt"], "empty.txt: empty"),
+        (["export", "digit-sum", "--format", "pickle"], "format 'pickle': expected one of saved-model"),
+        (["export", "digit-sum", "-o", "there"], "there: exists"),
+        (["export", "digit-sum", "-o", "bad.txt/out"], "bad.txt/out: cannot be written"),
+        (["train", "digit-sum", "-o", "there"], "there: exists"),
+        (["train", "digit-sum", "-o", "there", "--force"], "a folder that rnnzoo did not write"),
+        (["build", "digit-sum", "-o", "there/model.keras"], "there/model.keras: exists"),
+        (["predict", "./there", "1"], "the folder is no preset and no training run"),
+        (["info", "digit-sun"], "did you mean"),
+        (["lst"], "No such command 'lst'"),
+        (["list", "--jsn"], "No such option"),
+    ],
+)
+def test_bad_input(arguments, message, call, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "bad.txt").write_text("12\n3x\n")
+    (tmp_path / "gap.txt").write_text("12\n\n34\n")
+    (tmp_path / "latin.txt").write_bytes(b"12\n\xff\n")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "model.keras").write_text("mine")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    result = call(*arguments, code=2)
+    assert message in result.stderr and result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1 and "Traceback" not in result.stderr
+    if not result.stderr.startswith("Usage:"):
+        assert result.stderr == errors[0] + "\n"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_a_failure_exits_with_1(call, tmp_path):
+    options = ["training.optimizer=sgd", "training.learning_rate=1e6", "training.epochs=2"]
+    result = call("train", "digit-sum", *(part for option in options for part in ("--set", option)), code=1)
+    assert "Error: the loss of epoch 1 is" in result.stderr
+    assert not list(tmp_path.rglob("*.toml"))
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "rnnzoo.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_as_a_subprocess(tmp_path):
+    result = run("predict", "digit-sum", "-", "--json", input="1294\n77\n", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [answer["answer"] for answer in json.loads(result.stdout)] == [16, 14]
+    result = run("predict", "digit-sum", "12a4", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "") and len(result.stderr.splitlines()) == 1
+    result = run("train", "digit-sum", "--set", "training.epochs=2", cwd=tmp_path)
+    assert result.returncode == 0 and "2/2" in result.stderr and "loss" in result.stderr and "exact match" in result.stderr
+    assert "WARNING" not in result.stderr and "oneDNN" not in result.stderr and "XLA" not in result.stderr
+    result = run("--version")
+    assert result.stdout == f"rnnzoo, version {rnnzoo.__version__}\n"

@@ -1,0 +1,229 @@
+"""A compiled epoch trains as Keras's own `fit` does on the same batches."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import rnnzoo
+from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
+
+EXAMPLES, BATCH, EPOCHS, TIMESTEPS = 10, 4, 3, 5  # the last batch of an epoch has two examples
+LENGTHS = np.array([5, 3, 1, 4, 2, 5, 3, 2, 4, 1])
+USED = np.arange(TIMESTEPS) < LENGTHS[:, None]
+
+
+def recipe(**changes):
+    """What `make_optimizer` reads of a preset."""
+    given = {
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "schedule": "cosine",
+        "warmup_epochs": 0.0,
+        "clip_norm": 0.5,
+        "epochs": EPOCHS,
+    }
+    return types.SimpleNamespace(**{**given, **changes})
+
+
+def right(targets, outputs, weights):
+    """(batch,) bool: the first output of the first timestep, or of all, is positive where its target is."""
+    first = outputs[:, 0] if len(outputs.shape) == 2 else outputs[:, 0, 0]
+    target = tf.cast(tf.reshape(targets, (len(targets), -1))[:, 0], tf.float32)
+    return (first > 0) == (target > 0)
+
+
+def one_number(rng):
+    """A number read off ragged vectors, by mean squared error; every example counts in full."""
+    model = rnnzoo.many_to_one(features=2, outputs=1, units=3, mask_value=-2.0)
+    inputs = np.where(USED[..., None], rng.normal(size=(EXAMPLES, TIMESTEPS, 2)), -2.0).astype("float32")
+    targets = rng.normal(size=(EXAMPLES, 1)).astype("float32")
+    return model, "MeanSquaredError", inputs, targets, np.ones(EXAMPLES, "float32"), recipe()
+
+
+def tagged_tokens(rng):
+    """A class for every token, padding masked, each timestep of its own weight."""
+    model = rnnzoo.many_to_many(vocabulary_size=5, outputs=3, units=3, bidirectional=True)
+    inputs = np.where(USED, rng.integers(1, 5, USED.shape), 0).astype("int32")
+    targets = rng.integers(0, 3, USED.shape).astype("int32")
+    weights = (rng.uniform(0.2, 2.0, USED.shape) * USED).astype("float32")
+    return model, "SparseCategoricalCrossentropy", inputs, targets, weights, recipe(clip_norm=0.1)
+
+
+def translated_tokens(rng):
+    """Two inputs, embeddings, no clipping, no schedule, and a frozen encoder."""
+    model = rnnzoo.encoder_decoder(
+        vocabulary_size=6, embedding=2, target_vocabulary_size=5, target_embedding=2, outputs=5, units=3
+    )
+    model.get_layer("encoder").trainable = False
+    source = np.where(USED, rng.integers(1, 6, USED.shape), 0).astype("int32")
+    targets = np.where(USED[::-1], rng.integers(1, 5, USED.shape), 0).astype("int32")
+    fed = np.concatenate([np.full((EXAMPLES, 1), 1), targets[:, :-1]], axis=1) * (targets != 0)
+    inputs = {"source": source, "target": fed.astype("int32")}
+    plain = recipe(clip_norm=None, schedule="constant")
+    return model, "SparseCategoricalCrossentropy", inputs, targets, USED[::-1].astype("float32"), plain
+
+
+PROBLEMS = [one_number, tagged_tokens, translated_tokens]
+
+
+@pytest.fixture(params=PROBLEMS, ids=lambda problem: problem.__name__)
+def problem(request, rng):
+    """A model and all that it takes to train it."""
+    keras.utils.set_random_seed(20)
+    return request.param(rng)
+
+
+def the_loss(name):
+    logits = {"from_logits": True} if "Crossentropy" in name else {}
+    return getattr(keras.losses, name)(reduction="mean_with_sample_weight", **logits)
+
+
+def compiled_epochs(problem, batch_size=BATCH, model=None, **changes):
+    given, loss, inputs, targets, weights, how = problem
+    how = types.SimpleNamespace(**{**vars(how), **changes})
+    optimizer = make_optimizer(how, steps_per_epoch(EXAMPLES, batch_size))
+    model = model or given
+    return CompiledEpochs(
+        model, the_loss(loss), optimizer, inputs, targets, weights, batch_size=batch_size, correct=right
+    )
+
+
+def orders():
+    """The order of the examples in each epoch."""
+    return [np.random.default_rng([7, epoch]).permutation(EXAMPLES) for epoch in range(EPOCHS)]
+
+
+def clone(model):
+    """A model with weights of its own, the same values, and the same layers frozen."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for layer, original in zip(copy.layers, model.layers, strict=True):
+        layer.trainable = original.trainable
+    return copy
+
+
+def test_weights_are_those_of_fit(problem):
+    model, loss, inputs, targets, weights, how = problem
+    before, twin = model.get_weights(), clone(model)
+    assert len(twin.trainable_weights) == len(model.trainable_weights)
+    optimizer = make_optimizer(how, steps_per_epoch(EXAMPLES, BATCH))
+    twin.compile(optimizer=optimizer, loss=the_loss(loss), jit_compile=False)
+    for order in orders():
+        x, y, w = tf.nest.map_structure(lambda array, order=order: array[order], (inputs, targets, weights))
+        twin.fit(x, y, sample_weight=w, batch_size=BATCH, shuffle=False, verbose=0)
+
+    epochs = compiled_epochs(problem)
+    for order in orders():
+        epochs.run(order)
+
+    assert epochs.steps == 3
+    assert int(epochs.optimizer.iterations) == int(optimizer.iterations) == EPOCHS * epochs.steps
+    for old, ours, fitted, weight in zip(before, model.get_weights(), twin.get_weights(), model.weights, strict=True):
+        np.testing.assert_allclose(ours, fitted, rtol=0, atol=1e-6, err_msg=weight.path)
+        moved = np.abs(ours - old).max()
+        frozen = id(weight) not in {id(trainable) for trainable in model.trainable_weights}
+        assert moved == 0 if frozen else moved > 1e-3, weight.path
+
+
+def test_loss_and_share_are_those_of_the_examples(problem):
+    """At a learning rate of next to nothing, so that every batch is seen by the same weights."""
+    model, loss, inputs, targets, weights, _ = problem
+    outputs = model(inputs).numpy()
+    if loss == "MeanSquaredError":
+        values = ((outputs - targets) ** 2).mean(-1)
+    else:
+        logs = np.log(np.exp(outputs).sum(-1))
+        values = logs - np.take_along_axis(outputs, targets[..., None], -1)[..., 0]
+    correct = np.asarray(right(tf.constant(targets), tf.constant(outputs), weights))
+    assert 0 < correct.mean() < 1
+    figures = compiled_epochs(problem, learning_rate=1e-12).run(orders()[0])
+    np.testing.assert_allclose(figures, [(values * weights).sum() / weights.sum(), correct.mean()], rtol=1e-5)
+
+
+def test_the_loss_falls_from_epoch_to_epoch(rng):
+    epochs = compiled_epochs(one_number(rng), schedule="constant", clip_norm=None)
+    losses = [epochs.run(order)[0] for order in orders() * 10]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_two_runs_are_bit_identical(rng):
+    problem = tagged_tokens(rng)
+    runs = []
+    for model in (problem[0], clone(problem[0])):
+        epochs = compiled_epochs(problem, model=model)
+        runs.append(([epochs.run(order) for order in orders()], model.get_weights()))
+    assert runs[0][0] == runs[1][0]
+    for one, two in zip(runs[0][1], runs[1][1], strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it(rng):
+    problem = one_number(rng)
+    twin = clone(problem[0])
+    epochs = compiled_epochs(problem, batch_size=1000)
+    assert (epochs.batch_size, epochs.steps) == (EXAMPLES, 1)
+    other = compiled_epochs(problem, batch_size=EXAMPLES, model=twin)
+    assert epochs.run(orders()[0]) == other.run(orders()[0])
+
+
+def test_examples_of_weight_0_change_nothing(rng):
+    """Whatever stands in them."""
+    model, loss, inputs, targets, weights, how = one_number(rng)
+    weights[3:6] = 0.0
+    nonsense = inputs.copy(), targets.copy()
+    nonsense[0][3:6], nonsense[1][3:6] = 7.0, -40.0
+    runs = []
+    for given in ((inputs, targets), nonsense):
+        twin = clone(model)
+        epochs = compiled_epochs((twin, loss, *given, weights, how))
+        runs.append([epochs.run(orders()[0])[0], *twin.get_weights()])
+    for one, two in zip(*runs, strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool"])
+def test_weights_may_be_any_numbers(rng, dtype):
+    *given, weights, how = one_number(rng)
+    twin = clone(given[0])
+    expected = compiled_epochs((*given, weights, how)).run(orders()[0])
+    assert compiled_epochs((*given, weights.astype(dtype), how), model=twin).run(orders()[0]) == expected
+
+
+# The optimizer
+
+
+def rates(optimizer, steps):
+    """The learning rate at each step."""
+    schedule = optimizer._learning_rate
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return [float(optimizer.learning_rate)] * steps
+    return [float(schedule(step)) for step in range(steps)]
+
+
+def test_the_cosine_schedule_decays_to_zero_over_all_steps():
+    got = rates(make_optimizer(recipe(epochs=5), steps=4), 21)
+    np.testing.assert_allclose(got, 0.01 * (1 + np.cos(np.pi * np.arange(21) / 20)), atol=1e-8)
+
+
+def test_warmup_climbs_to_the_learning_rate():
+    flat = rates(make_optimizer(recipe(epochs=5, warmup_epochs=0.5, schedule="constant"), steps=4), 20)
+    np.testing.assert_allclose(flat, [0.0, 0.01, *[0.02] * 18], atol=1e-8)
+    decaying = rates(make_optimizer(recipe(epochs=5, warmup_epochs=0.5), steps=4), 21)
+    np.testing.assert_allclose(decaying[:3], [0.0, 0.01, 0.02], atol=1e-8)
+    assert decaying[-1] == pytest.approx(0.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
+def test_the_optimizer_is_the_one_named_with_its_rate_and_clipping(name):
+    optimizer = make_optimizer(recipe(optimizer=name, schedule="constant", clip_norm=0.25), steps=4)
+    assert type(optimizer).__name__.lower() == name
+    assert rates(optimizer, 1) == [pytest.approx(0.02)]
+    assert optimizer.global_clipnorm == 0.25
+    assert make_optimizer(recipe(optimizer=name, clip_norm=None), steps=4).global_clipnorm is None
+
+
+def test_steps_hold_every_example():
+    assert [steps_per_epoch(examples, 4) for examples in (1, 4, 5, 8, 9)] == [1, 1, 2, 2, 3]

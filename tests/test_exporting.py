@@ -1,0 +1,129 @@
+"""SavedModels: raw input in, answer out, in a process that knows nothing of rnnzoo."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import rnnzoo
+from rnnzoo.building import create_task
+from rnnzoo.registry import list_presets, load_preset
+
+READER = """
+import json, sys
+import tensorflow as tf
+work = json.load(open(sys.argv[1]))
+for name, job in work.items():
+    serve = tf.saved_model.load(job["path"]).signatures["serving_default"]
+    (key, spec), = serve.structured_input_signature[1].items()
+    def ask(raw):
+        return {k: v.numpy() for k, v in serve(**{key: tf.constant(raw, spec.dtype)}).items()}
+    def plain(value):
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        return value.decode() if isinstance(value, bytes) else value
+    job["key"], job["dtype"] = key, spec.dtype.name
+    job["batch"] = {k: plain(v.tolist()) for k, v in ask(job["raw"]).items()}
+    job["alone"] = [{k: plain(v.tolist()) for k, v in ask([raw]).items()} for raw in job["raw"]]
+    job["none"] = {k: list(v.shape) for k, v in ask([]).items()} if spec.dtype == tf.int64 else {}
+    try:
+        ask(job["bad"]); job["error"] = ""
+    except tf.errors.InvalidArgumentError as error:
+        job["error"] = error.message
+    assert "rnnzoo" not in sys.modules
+json.dump(work, open(sys.argv[1], "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Every preset, exported and read by a process that imports TensorFlow alone."""
+    folder = tmp_path_factory.mktemp("exports")
+    work = {}
+    for name in list_presets():
+        rnnzoo.export(name, folder / name)
+        inputs = create_task(load_preset(name)).train().inputs
+        raw = [inputs[i] for i in np.linspace(0, len(inputs) - 1, 12).astype(int)]
+        bad = ["x"] if isinstance(raw[0], str) else [-1]
+        if name.startswith("digit-sum") and name != "digit-sum-seq2seq":
+            raw += ["0", "9" * 300]
+        work[name] = {"path": str(folder / name / "1"), "raw": raw, "bad": bad}
+    (folder / "work.json").write_text(json.dumps(work))
+    subprocess.run([sys.executable, "-c", READER, str(folder / "work.json")], check=True, capture_output=True)
+    return folder, json.loads((folder / "work.json").read_text())
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_answers_are_those_of_predict(name, exports):
+    job = exports[1][name]
+    zoo = rnnzoo.from_preset(name)
+    assert job["key"] == zoo.task.input.name and zoo.task.answer.name in job["batch"]
+    named = {key: np.array(value, object if isinstance(value[0], str) else None) for key, value in job["batch"].items()}
+    if named[zoo.task.answer.name].dtype == object:
+        named = {key: np.array([text.encode() for text in value], object) for key, value in named.items()}
+    assert zoo.task.answer.answers(named) == zoo.predict(job["raw"])
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_a_ragged_batch_gives_what_each_sample_alone_gives(name, exports):
+    job = exports[1][name]
+    for i, alone in enumerate(job["alone"]):
+        for key, value in alone.items():
+            row = job["batch"][key][i]
+            if isinstance(row, list):
+                assert row[: len(value[0])] == value[0]
+                assert all(filled == -1 for filled in np.ravel(row[len(value[0]) :]))
+            else:
+                assert row == value[0]
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_bad_input_is_refused_in_the_graph(name, exports):
+    assert "expected" in exports[1][name]["error"]
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_the_layout(name, exports):
+    folder = exports[0] / name
+    assert [path.name for path in folder.iterdir()] == ["1"]
+    assert (folder / "1" / "saved_model.pb").is_file() and (folder / "1" / "variables").is_dir()
+
+
+def test_saved_model_cli(exports):
+    """TensorFlow's own client, over every preset, in one process."""
+    folder, work = exports
+    code = (
+        "import sys; from tensorflow.python.tools import saved_model_cli as c\n"
+        "for line in open(sys.argv[1]).read().splitlines():\n"
+        "    sys.argv = ['saved_model_cli', *line.split('\\t')]\n"
+        "    print('##', flush=True)\n"
+        "    c.run(c.create_parser().parse_args(sys.argv[1:]))\n"
+    )
+    lines = []
+    for job in work.values():
+        common = ["run", "--dir", job["path"], "--tag_set", "serve", "--signature_def", "serving_default"]
+        lines.append("\t".join([*common, "--input_exprs", f"{job['key']}={job['raw'][-2:]!r}"]))
+    (folder / "lines").write_text("\n".join(lines))
+    command = [sys.executable, "-c", code, str(folder / "lines")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    blocks = result.stdout.split("##")[1:]
+    assert len(blocks) == len(work)
+    for name, block in zip(work, blocks, strict=True):
+        assert f"Result for output key {create_task(load_preset(name)).answer.name}" in block
+
+
+def test_outputs_and_formats_that_are_refused(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(rnnzoo.InputError, match="exists"):
+        rnnzoo.export("digit-sum", tmp_path / "there")
+    with pytest.raises(rnnzoo.InputError, match="format 'pickle': expected one of saved-model"):
+        rnnzoo.export("digit-sum", tmp_path / "new", format="pickle")
+    with pytest.raises(rnnzoo.InputError, match="unknown preset"):
+        rnnzoo.export("digit-sun", tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    rnnzoo.export("digit-sum", tmp_path / "new")
+    rnnzoo.export("digit-sum", tmp_path / "new", force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]

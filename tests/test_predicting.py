@@ -1,0 +1,144 @@
+"""Raw input of every kind, and what is wrong with it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import rnnzoo
+
+
+@pytest.fixture(scope="module")
+def digit_sum():
+    return rnnzoo.from_preset("digit-sum")
+
+
+@pytest.mark.parametrize(
+    ("preset", "raw", "answers"),
+    [
+        ("digit-sum", ["1294", "77"], [16, 14]),
+        ("digit-sum-running", ["1294", "77"], [[1, 3, 12, 16], [7, 14]]),
+        ("digit-sum-both-ways", ["1294", "7"], [[(1, 16), (3, 15), (12, 13), (16, 4)], [(7, 7)]]),
+        ("digit-sum-of-sums", ["1294", "77"], [32, 21]),
+        ("digit-sum-seq2seq", ["1294", "77"], ["16", "14"]),
+        ("addition", ["535+61", "123+456"], ["596", "579"]),
+        ("number-spelling", [2345, "77"], ["two thousand three hundred forty-five", "seventy-seven"]),
+        ("seven-segment", ["1110111", "0010010"], [0, 1]),
+    ],
+)
+def test_known_answers(preset, raw, answers):
+    predicted = rnnzoo.from_preset(preset).predict(raw)
+    assert predicted == answers
+
+    def types(value):
+        return [types(v) for v in value] if isinstance(value, list | tuple) else type(value)
+
+    assert types(predicted) == types(answers)  # plain Python values, not tensors or NumPy scalars
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        ["1204", "77"],
+        ("1204", "77"),
+        [b"1204", b"77"],
+        [1204, 77],
+        np.array(["1204", "77"]),
+        np.array([1204, 77]),
+        tf.constant(["1204", "77"]),
+        [["1", "2", "0", "4"], ["7", "7"]],
+        [[1, 2, 0, 4], [7, 7]],
+        [np.array([1, 2, 0, 4]), (7, 7)],
+        tf.ragged.constant([[1, 2, 0, 4], [7, 7]]),
+        tf.strings.unicode_split(tf.constant(["1204", "77"]), "UTF-8"),
+        np.array([[1, 2, 10, 4], [7, 7, 0, 0]]),
+        np.array([[1, 2, 10, 4], [0, 0, 7, 7]]),
+        tf.constant([[1, 2, 10, 4], [7, 7, 0, 0]]),
+        np.array([["1", "2", "0", "4"], ["7", "7", "", ""]]),
+        (text for text in ("1204", "77")),
+    ],
+    ids=lambda value: f"{type(value).__name__}",
+)
+def test_every_kind_of_container(inputs):
+    running = rnnzoo.from_preset("digit-sum-running")
+    assert running.predict(inputs) == [[1, 3, 3, 7], [7, 14]]
+
+
+def test_vectors_in_arrays():
+    segments = np.array([[1, 1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1, 0]])
+    zoo = rnnzoo.from_preset("seven-segment")
+    assert zoo.predict(segments) == zoo.predict(segments.astype(float)) == zoo.predict(segments.tolist()) == [0, 1]
+    assert zoo.scores(segments).shape == (2, 10)
+
+
+def test_one_sample_and_none(digit_sum):
+    assert digit_sum.predict("1294") == digit_sum.predict(1294) == [16]
+    assert digit_sum.predict([]) == []
+    assert len(digit_sum.scores([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("preset", "inputs", "message"),
+    [
+        ("digit-sum", ["12", "12a4"], "input 2: 'a' at position 3 of '12a4'; expected a string of digits"),
+        ("digit-sum", ["12", ""], "input 2: the digits are empty"),
+        ("digit-sum", ["1２"], "'２' at position 2"),
+        ("digit-sum", ["12\n"], "at position 3"),
+        ("digit-sum", ["-5"], "'-' at position 1"),
+        ("digit-sum", [1.5], "float 1.5 is no text"),
+        ("digit-sum", [True], "bool True is no text"),
+        ("digit-sum", [None], "NoneType None is no text"),
+        ("digit-sum", [[1, 12]], "12 at position 2 is no token id"),
+        ("digit-sum", [[]], "input 1: the digits are empty"),
+        ("digit-sum", np.array([[1, 0, 2]]), "0 at position 2 is padding's id and stands inside"),
+        ("digit-sum", np.zeros((2, 3), int), "input 1: the digits are empty"),
+        ("digit-sum", np.zeros((2, 3, 4)), r"an array of shape \(2, 3, 4\)"),
+        ("addition", ["12-3"], "'-' at position 3"),
+        ("addition", ["1234+5"], "'1234\\+5' is not of the right form"),
+        ("addition", ["007+5"], "no leading zeros"),
+        ("addition", ["12"], "right form"),
+        ("number-spelling", [10000], "10000 is out of range; expected a whole number from 0 to 9999"),
+        ("number-spelling", [-1], "out of range"),
+        ("number-spelling", ["1" * 5000], "too many digits"),
+        ("number-spelling", ["12x"], "'x' at position 3"),
+        ("number-spelling", [1.5], "out of range"),
+        ("number-spelling", [float("nan")], "out of range"),
+        ("number-spelling", [""], "empty"),
+        ("seven-segment", ["111011"], "'111011' is not of the right form"),
+        ("seven-segment", ["1110112"], "'2' at position 7"),
+        ("seven-segment", [1], "right form"),
+    ],
+)
+def test_bad_input(preset, inputs, message):
+    with pytest.raises(rnnzoo.InputError, match=message) as error:
+        rnnzoo.from_preset(preset).predict(inputs)
+    assert "\n" not in str(error.value)
+
+
+def test_batches_are_bounded_and_in_order(digit_sum, monkeypatch):
+    from rnnzoo import predicting
+
+    monkeypatch.setattr(predicting, "SAMPLES", 3)
+    monkeypatch.setattr(predicting, "TIMESTEPS", 12)
+    texts = ["9" * n for n in (1, 7, 2, 30, 4, 4, 5, 1)]
+    done = []
+    assert digit_sum.predict(texts, done.append) == [9 * len(text) for text in texts]
+    assert sum(done) == len(texts) and max(done) <= 3
+
+
+def test_no_retracing(digit_sum):
+    for texts in (["1"], ["12", "345"], ["9" * 50] * 5):
+        digit_sum.predict(texts)
+    assert digit_sum._answers.experimental_get_tracing_count() == 1
+
+
+def test_scores_of_sequences_are_padded_with_zeros():
+    zoo = rnnzoo.from_preset("digit-sum-running")
+    np.testing.assert_allclose(zoo.scores(["12", "3456"])[:, :, 0], [[1, 3, 0, 0], [3, 7, 12, 18]])
+    assert rnnzoo.from_preset("addition").scores(["1+2", "999+1"]).ndim == 3
+
+
+def test_a_preset_without_weights(tmp_path):
+    preset = rnnzoo.load_preset("digit-sum")
+    (tmp_path / "preset.toml").write_text((preset.folder / "preset.toml").read_text())
+    with pytest.raises(rnnzoo.InputError, match="no trained weights yet"):
+        rnnzoo.from_preset(tmp_path)

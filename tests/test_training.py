@@ -1,0 +1,294 @@
+"""Training: what it writes, that it repeats, and what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import rnnzoo
+from rnnzoo.registry import list_presets, load_preset
+
+SHORT = ["training.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return rnnzoo.train("digit-sum", run_dir=tmp_path_factory.mktemp("runs") / "short", overrides=SHORT)
+
+
+def test_the_run_folder(run):
+    found = {path.name for path in run.path.iterdir()}
+    assert found == {"preset.toml", "model.weights.h5", "metadata.json", "history.csv", "README.md", "saved_model"}
+    assert (run.path / "saved_model" / "digit-sum" / "1" / "saved_model.pb").is_file()
+    rows = list(csv.DictReader((run.path / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert json.loads((run.path / "metadata.json").read_text())["metrics"] == run.metrics
+
+
+def test_tensorboard_logs(tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard logs are the extra `tensorboard`")
+    rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT, tensorboard=True)
+    events = next((tmp_path / "run" / "logs").iterdir())
+    assert b"exact_match" in events.read_bytes()
+
+
+def test_tensorboard_is_an_extra(tmp_path, monkeypatch):
+    from rnnzoo import training
+
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(rnnzoo.MissingExtraError, match=r"rnnzoo\[tensorboard\]"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", tensorboard=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_a_preset(run):
+    preset = load_preset(run.path)
+    assert preset.name == "digit-sum" and preset.training.epochs == 2
+    assert rnnzoo.evaluate(run.path) == run.metrics
+    zoo = rnnzoo.from_preset(run.path)
+    assert zoo.predict(["1294"]) == run.predictor.predict(["1294"])
+    again = rnnzoo.train(run.path, run_dir=run.path.parent / "again")
+    for a, b in zip(again.model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_too_short_a_run_is_not_rounded(run):
+    assert run.metadata["rounded"] is False
+    assert "would move by" in run.metadata["not_rounded"]
+    assert "refused" in (run.path / "README.md").read_text()
+
+
+FAST = {
+    "addition": ["training.epochs=1", "task_options.training_pairs=500", "task_options.held_out_pairs=50", "model.units=8"],
+    "number-spelling": ["training.epochs=1", "model.units=8", "training.batch_size=512"],
+    "digit-sum-seq2seq": ["training.epochs=1", "model.units=8", "task_options.oversample=0"],
+    "seven-segment": ["training.epochs=1", "task_options.training_displays=500"],
+}
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_same_seed_same_weights_bit_for_bit(name, tmp_path):
+    """Also in another process, and other weights with another seed."""
+    from rnnzoo.building import create_task
+    from rnnzoo.training import fit
+
+    overrides = FAST.get(name, SHORT)
+    preset = load_preset(name, overrides)
+    first = fit(preset, create_task(preset)).model.get_weights()
+    other = load_preset(name, [*overrides, "training.seed=1"])
+    different = fit(other, create_task(other)).model.get_weights()
+    code = (
+        "import sys, json, numpy as np; from rnnzoo.registry import load_preset; from rnnzoo.training import fit; "
+        "from rnnzoo.building import create_task; preset = load_preset(sys.argv[1], json.loads(sys.argv[2])); "
+        "np.savez(sys.argv[3], *fit(preset, create_task(preset)).model.get_weights())"
+    )
+    arguments = [name, json.dumps(overrides), str(tmp_path / "weights.npz")]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+    second = list(np.load(tmp_path / "weights.npz").values())
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert any((a != b).any() for a, b in zip(first, different, strict=True))
+
+
+def test_pretraining_never_sees_what_is_held_out(monkeypatch):
+    """The encoder's own recipe is kept from the strings that the decoder will be judged by, whatever split it has."""
+    from rnnzoo import training
+    from rnnzoo.building import create_task
+
+    seen = []
+    prepare = training.prepare
+
+    def spy(preset, model, task, examples):
+        seen.append((preset.name, set(examples.inputs)))
+        return prepare(preset, model, task, examples)
+
+    monkeypatch.setattr(training, "prepare", spy)
+    first = (
+        '["task_options.end_token=true", "task_options.split_seed=9", "training.epochs=1", "training.round_weights=false"]'
+    )
+    preset = load_preset("digit-sum-seq2seq", [*FAST["digit-sum-seq2seq"], f"training.pretrain.set={first}"])
+    task = create_task(preset)
+    training.fit(preset, task)
+    held_out = set(task.tests()["held_out"]().inputs)
+    assert [name for name, _ in seen] == ["digit-sum", "digit-sum-seq2seq"]
+    assert all(inputs and not inputs & held_out for _, inputs in seen)
+
+
+def test_layers_that_do_not_fit_are_refused():
+    from rnnzoo.building import create_task
+    from rnnzoo.training import fit
+
+    # Without the end token the encoder's kernel has another shape.
+    first = '["training.epochs=1", "training.round_weights=false"]'
+    preset = load_preset("digit-sum-seq2seq", [*FAST["digit-sum-seq2seq"], f"training.pretrain.set={first}"])
+    with pytest.raises(rnnzoo.InputError, match=r"training\.pretrain\.layers: encoder = 'hidden'"):
+        fit(preset, create_task(preset))
+
+
+def test_the_pretrained_encoder_is_frozen():
+    from rnnzoo.building import create_task
+    from rnnzoo.training import fit
+
+    preset = load_preset("digit-sum-seq2seq", FAST["digit-sum-seq2seq"])
+    trained = fit(preset, create_task(preset))
+    assert not trained.model.get_layer("encoder").trainable
+    stages = {row["stage"] for row in trained.history}
+    assert stages == {"pretraining digit-sum", "training"}
+
+
+def test_own_data(tmp_path):
+    """Digit products instead of sums: another answer to the same strings, leading zeros kept."""
+    lines = [f"{a}{b},{a * b}" for a in range(10) for b in range(10)]
+    data = tmp_path / "products.csv"
+    data.write_text("\n".join(lines) + "\n")
+    run = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", data=data, overrides=SHORT)
+    assert run.metrics["held_out"]["examples"] == 20 and list(run.metrics) == ["held_out"]
+    assert run.metadata["dataset"]["training_examples"] == 80
+    assert rnnzoo.evaluate(tmp_path / "run") == run.metrics
+    sums = tmp_path / "sums.csv"
+    sums.write_text("007,7\n12,3\n9,8\n")
+    assert rnnzoo.evaluate("digit-sum", sums)["data"] == {"examples": 3, "exact_match": pytest.approx(2 / 3, abs=1e-6)}
+
+
+def test_own_data_never_on_both_sides():
+    from rnnzoo.evaluating import split_own
+    from rnnzoo.tasks._task import Examples
+
+    examples = Examples([str(i % 50) for i in range(200)], list(range(200)))
+    train, held_out = split_own(examples)
+    assert not set(train.inputs) & set(held_out.inputs)
+    assert len(train.inputs) + len(held_out.inputs) == 200 and len(set(held_out.inputs)) == 10
+
+
+@pytest.mark.parametrize(
+    ("preset", "text", "message"),
+    [
+        ("digit-sum", "12,3\n1a,4\n", "line 2: 'a' at position 2"),
+        ("digit-sum", "12,3\n13\n", "line 2: 1 fields; expected 2, `digits,sum`"),
+        ("digit-sum", "12,3,4\n", "line 1: 3 fields"),
+        ("digit-sum", "12,three\n", "line 1: 'three' is no answer; expected a whole number"),
+        ("digit-sum", "12,\n", "line 1: '' is no answer"),
+        ("digit-sum", ",3\n", "line 1: the digits are empty"),
+        ("digit-sum", "digits,sum\n", "line 1: 'd' at position 1"),
+        ("digit-sum", "", "empty; expected lines of `digits,sum`"),
+        ("digit-sum", "\n\n", "empty"),
+        ("digit-sum", '12,"3', "line 1: unexpected end of data"),
+        ("digit-sum-running", "12,1\n", "line 1: 1 answers for 2 timesteps"),
+        ("digit-sum-both-ways", "12,1:3 3\n", "line 1: '1:3 3' is no answer"),
+        ("digit-sum-seq2seq", "12,3x\n", "line 1: 'x' at position 2 of the answer"),
+        ("addition", "1+2,123456\n", "line 1: the answer '123456' has 6 characters; at most 4"),
+        ("seven-segment", "1111111,eight\n", "line 1: 'eight' is no answer; expected one of 0, 1"),
+    ],
+)
+def test_bad_data(preset, text, message, tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_text(text)
+    for call in (
+        lambda: rnnzoo.train(preset, run_dir=tmp_path / "run", data=data),
+        lambda: rnnzoo.evaluate(preset, data),
+    ):
+        with pytest.raises(rnnzoo.InputError, match=message) as error:
+            call()
+        assert str(data) in str(error.value) and "\n" not in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"data.csv"}
+
+
+def test_missing_and_unreadable_data(tmp_path):
+    with pytest.raises(rnnzoo.InputError, match=r"absent\.csv: no such file"):
+        rnnzoo.evaluate("digit-sum", tmp_path / "absent.csv")
+    (tmp_path / "latin.csv").write_bytes(b"12,3\n\xff\xfe,4\n")
+    with pytest.raises(rnnzoo.InputError, match="cannot be read as UTF-8"):
+        rnnzoo.evaluate("digit-sum", tmp_path / "latin.csv")
+    with pytest.raises(rnnzoo.InputError, match="cannot be read"):
+        rnnzoo.evaluate("digit-sum", tmp_path)
+
+
+def test_an_existing_output_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious.txt").write_text("mine")
+    with pytest.raises(rnnzoo.InputError, match="exists"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    with pytest.raises(rnnzoo.InputError, match="did not write"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT, force=True)
+    assert (tmp_path / "run" / "precious.txt").read_text() == "mine"
+
+
+def test_force_replaces_a_run(run, tmp_path):
+    first = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    second = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=[*SHORT, "training.seed=5"], force=True)
+    assert load_preset(tmp_path / "run").training.seed == 5
+    assert first.metadata["weights_sha256"] != second.metadata["weights_sha256"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    overrides = [*SHORT, "training.optimizer=sgd", "training.learning_rate=1e6", "training.round_weights=false"]
+    with pytest.raises(rnnzoo.TrainingError, match=r"the loss of epoch 1 is (nan|inf): the run was stopped; try"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=overrides)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
+    from rnnzoo import training
+
+    def fails(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(training, "write_saved_model", fails)
+    with pytest.raises(OSError, match="disk full"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_nothing_whole(how, tmp_path):
+    command = [sys.executable, "-m", "rnnzoo.cli.main", "train", "digit-sum", "-o", "run"]
+    process = subprocess.Popen(
+        [*command, "--set", "training.epochs=100000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".run.*.partial")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    os.kill(process.pid, how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (1 if how == signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in errors
+    assert not (tmp_path / "run").exists()
+    for left in tmp_path.iterdir():  # SIGKILL leaves no time to clean up; what is left is no preset with weights
+        assert how == signal.SIGKILL
+        with pytest.raises(rnnzoo.InputError):
+            rnnzoo.from_preset(left)
+
+
+def test_numbered_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [rnnzoo.train("digit-sum", overrides=SHORT).path for _ in range(2)]
+    assert [str(path) for path in paths] == ["runs/digit-sum-1", "runs/digit-sum-2"]
+
+
+def test_unknown_names_of_the_recipe(tmp_path):
+    for override, message in (
+        ("training.loss=mean_squard_error", r"unknown loss 'mean_squard_error' \(did you mean 'mean_squared_error'\?\)"),
+        ("training.optimizer=adan", r"unknown optimizer 'adan' \(did you mean 'adam'\?\)"),
+        ("model.activation=tahn", r"no activation that Keras knows \(did you mean 'tanh'\?\)"),
+        ("model.recurrent_initializer=identiti", r"no initializer that Keras knows \(did you mean 'identity'\?\)"),
+        ("model.outputs=3", "model.outputs follows from the task"),
+        ("architecture=one_to_one", "cannot do this task"),
+    ):
+        with pytest.raises(rnnzoo.InputError, match=message):
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=[override])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loaded_preset_trains_with_seed_and_overrides(tmp_path):
+    preset = load_preset("digit-sum")
+    run = rnnzoo.train(preset, seed=4, run_dir=tmp_path / "run", overrides=SHORT)
+    assert run.metadata["seed"] == load_preset(run.path).training.seed == 4
+    assert load_preset(run.path).training.epochs == 2 and preset.training.seed == 0
