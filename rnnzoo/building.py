@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import warnings
 
 import keras
 
@@ -90,7 +91,8 @@ def load_trained(preset):
         )
     model = build(preset)
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings(action="ignore"):  # what does not fit is an error, not a warning before it
+            model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: the weights do not fit the model: {reason}") from None

@@ -12,7 +12,7 @@ import pytest
 from keras import ops
 
 import rnnzoo
-from rnnzoo import drawing
+from rnnzoo import _layout, drawing
 from rnnzoo.building import architecture_module, factory
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.registry import factory_arguments, list_architectures

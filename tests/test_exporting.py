@@ -95,15 +95,15 @@ def test_saved_model_cli(exports):
     """TensorFlow's own client, over every preset, in one process."""
     folder, work = exports
     code = (
-        "import sys; from tensorflow.python.tools import saved_model_cli as c\n"
+        "import sys; from absl import flags; from tensorflow.python.tools import saved_model_cli as c\n"
         "for line in open(sys.argv[1]).read().splitlines():\n"
-        "    sys.argv = ['saved_model_cli', *line.split('\\t')]\n"
         "    print('##', flush=True)\n"
-        "    c.run(c.create_parser().parse_args(sys.argv[1:]))\n"
+        "    flags.FLAGS(['saved_model_cli', *line.split('\\t')])\n"
+        "    c.run()\n"
     )
     lines = []
     for job in work.values():
-        common = ["run", "--dir", job["path"], "--tag_set", "serve", "--signature_def", "serving_default"]
+        common = ["--dir", job["path"], "--tag_set", "serve", "--signature_def", "serving_default"]
         lines.append("\t".join([*common, "--input_exprs", f"{job['key']}={job['raw'][-2:]!r}"]))
     (folder / "lines").write_text("\n".join(lines))
     command = [sys.executable, "-c", code, str(folder / "lines")]

@@ -141,7 +141,7 @@ def test_padding_is_invisible(name):
     model = load_trained(preset)
     epochs = prepare(preset, model, task, few(task))
     inputs, targets, weights = tf.nest.map_structure(lambda t: t.numpy(), epochs.data)
-    generated, stepwise = task.answer.generated, task.answer.per_timestep
+    stepwise = task.answer.per_timestep
     more_inputs = (
         {key: padded(array, preset.architecture, key) for key, array in inputs.items()}
         if isinstance(inputs, dict)
@@ -184,7 +184,6 @@ def test_padding_is_invisible(name):
     )
     order = np.arange(still.examples)
     np.testing.assert_allclose(more.run(order), still.run(order), rtol=1e-5, atol=1e-10)
-    assert generated in (True, False)
 
 
 @EVERY
@@ -224,7 +223,7 @@ def test_the_direction_of_time(name, zoo):
         epochs = prepare(preset, predictor.model, task, few(task))
         inputs = dict(epochs.data[0])
         before = epochs.model(inputs).numpy()
-        changed = inputs["target"].numpy()
+        changed = inputs["target"].numpy().copy()
         changed[:, -1] = 1 + changed[:, -1] % 3
         after = epochs.model({**inputs, "target": changed}).numpy()
         np.testing.assert_array_equal(before[:, :-1], after[:, :-1])  # teacher forcing must not leak what is to come

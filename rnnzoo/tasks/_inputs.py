@@ -93,9 +93,7 @@ class TextInput:
 
     def front(self, raw):
         """(batch,) strings -> (batch, timesteps) int32 token ids, right-padded with 0. Runs in a graph."""
-        matches = tf.strings.regex_full_match(raw, self.pattern)
-        tf.debugging.Assert(tf.reduce_all(matches), [f"expected {self.hint}; got", tf.boolean_mask(raw, ~matches)])
-        points = tf.strings.unicode_decode(raw, "UTF-8")
+        points = tf.strings.unicode_decode(self._checked(raw), "UTF-8")
         ids = points.with_flat_values(tf.gather(_id_table(self.alphabet), points.flat_values))
         if self.reverse:
             ids = ids[:, ::-1]
@@ -106,6 +104,13 @@ class TextInput:
             end = tf.one_hot(lengths, tf.shape(ids)[1], on_value=self.vocabulary_size - 1, dtype=tf.int32)
             ids += end
         return ids
+
+    def _checked(self, raw):
+        """`raw`, once it is known to match: what comes after must not fail first, with a message that says less."""
+        matches = tf.strings.regex_full_match(raw, self.pattern)
+        message = [f"expected {self.hint}; got", tf.boolean_mask(raw, ~matches)]
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(matches), message)]):
+            return tf.identity(raw)
 
 
 class BitsInput(TextInput):
@@ -124,9 +129,7 @@ class BitsInput(TextInput):
 
     def front(self, raw):
         """(batch,) strings -> (batch, width) float32. Runs in a graph."""
-        matches = tf.strings.regex_full_match(raw, self.pattern)
-        tf.debugging.Assert(tf.reduce_all(matches), [f"expected {self.hint}; got", tf.boolean_mask(raw, ~matches)])
-        bits = tf.strings.unicode_decode(raw, "UTF-8").to_tensor(shape=(None, self.width))
+        bits = tf.strings.unicode_decode(self._checked(raw), "UTF-8").to_tensor(shape=(None, self.width))
         return tf.cast(bits - ord("0"), tf.float32)
 
 

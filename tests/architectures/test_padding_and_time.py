@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from rnnzoo.layers.simple_rnn import UNROLLED_TIMESTEPS
@@ -30,9 +29,8 @@ def assert_padding_is_invisible(variant, rng, extra):
     np.testing.assert_allclose(longer[used], output[used], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("extra", [1, 3])
-def test_more_padding_changes_no_output(sequence_variant, rng, extra):
-    assert_padding_is_invisible(sequence_variant, rng, extra)
+def test_more_padding_changes_no_output(sequence_variant, rng):
+    assert_padding_is_invisible(sequence_variant, rng, extra=3)
 
 
 def test_padding_past_the_timesteps_that_are_unrolled_changes_no_output(plain_sequence_variant, rng):
@@ -43,7 +41,7 @@ def test_a_padded_row_gives_what_it_gives_alone_and_unpadded(sequence_variant, r
     inputs = sequence_variant.inputs(rng)
     used = sequence_variant.used(inputs)
     output = sequence_variant.run(inputs)
-    for row in range(len(output)):
+    for row in (1, 2):  # of which source and target are both shorter than the longest
         alone = {}
         for name, array in inputs.items():
             length = sequence_variant.mask(name, array)[row].sum()
@@ -165,7 +163,7 @@ def test_padding_is_marked_by_the_mask_value_alone(plain_sequence_variant, rng):
 # Time
 
 
-def changed(variant, inputs, name, timestep):
+def changed(inputs, name, timestep):
     """The batch with another vector or token at one timestep of one input."""
     array = inputs[name].copy()
     if np.issubdtype(array.dtype, np.integer):
@@ -181,35 +179,28 @@ def sees_the_future(variant):
     return backwards and "target" not in {tensor.name for tensor in variant.model.inputs}
 
 
-def test_what_comes_later_reaches_earlier_outputs_only_in_both_directions(sequence_variant, rng):
+def test_every_timestep_reaches_every_output_that_may_see_it(sequence_variant, rng):
     inputs = sequence_variant.inputs(rng, lengths_of(sequence_variant, (5, 5, 5)))
-    name = "target" if "target" in inputs else next(iter(inputs))
     output = sequence_variant.run(inputs)
-    for timestep in range(5):
-        moved = np.abs(sequence_variant.run(changed(sequence_variant, inputs, name, timestep)) - output)
-        if not aligned(sequence_variant):
-            assert moved.max() > 1e-5, "one output for a sequence sees all of it"
-            continue
-        assert moved[:, timestep].max() > 1e-5
-        if timestep < 4:
-            assert moved[:, -1].max() > 1e-5, "what comes first reaches the last output"
-        if timestep > 0 and sees_the_future(sequence_variant):
-            assert moved[:, 0].max() > 1e-5, "what comes last reaches the first output"
-        if not sees_the_future(sequence_variant):
-            np.testing.assert_array_equal(moved[:, :timestep], 0.0)
+    steps_in_step = "target" if "target" in inputs else next(iter(inputs))
+    for name in inputs:
+        for timestep in range(5):
+            moved = np.abs(sequence_variant.run(changed(inputs, name, timestep)) - output)
+            reached = moved.max(axis=(0, -1))  # () or (timesteps,)
+            if aligned(sequence_variant) and name == steps_in_step and not sees_the_future(sequence_variant):
+                np.testing.assert_array_equal(reached[:timestep], 0.0, err_msg="what comes later")
+                reached = reached[timestep:]
+            assert reached.min() > 1e-6, (name, timestep)
 
 
-def test_every_timestep_of_every_input_reaches_the_output(sequence_variant, rng):
+def test_the_order_of_timesteps_matters(sequence_variant, rng):
     inputs = sequence_variant.inputs(rng, lengths_of(sequence_variant, (5, 5, 5)))
     output = sequence_variant.run(inputs)
     for name, array in inputs.items():
-        for timestep in range(5):
-            moved = np.abs(sequence_variant.run(changed(sequence_variant, inputs, name, timestep)) - output)
-            # All of a source is read before anything is written.
-            reached = moved.max(axis=(0, -1)) if "target" in inputs and name != "target" else moved.max()
-            assert reached.min() > 1e-6, (name, timestep)
         backwards = sequence_variant.run({**inputs, name: array[:, ::-1]})
-        assert np.abs(backwards - output).max() > 1e-4, f"the order of {name} matters"
+        if aligned(sequence_variant) and sees_the_future(sequence_variant):
+            backwards = backwards[:, ::-1]
+        assert np.abs(backwards - output).max() > 1e-4, name
 
 
 # The twin that is trained with the targets as inputs
@@ -230,7 +221,7 @@ def test_a_target_reaches_the_outputs_after_its_step_alone(taught_variant, rng):
     output = twin(inputs).numpy()
     assert output.shape == (4, 5, taught_variant.arguments["outputs"])
     for timestep in range(5):
-        moved = np.abs(twin(changed(taught_variant, inputs, "target", timestep)) - output)
+        moved = np.abs(twin(changed(inputs, "target", timestep)) - output)
         np.testing.assert_array_equal(moved[:, : timestep + 1], 0.0)
         assert timestep == 4 or moved[:, timestep + 1].max() > 1e-5
 

@@ -20,21 +20,21 @@ def test_a_saved_model_gives_bitwise_the_same(variant, rng, tmp_path):
         np.testing.assert_array_equal(*masks)
 
 
-def test_a_weights_file_fits_a_model_built_anew(variant, rng, tmp_path):
-    variant.model.save_weights(tmp_path / "model.weights.h5")
-    other = variant.fresh()
+def test_a_weights_file_fits_a_model_built_anew(full, rng, tmp_path):
+    full.model.save_weights(tmp_path / "model.weights.h5")
+    other = full.fresh()
     other.set_weights([np.zeros(weight.shape) for weight in other.weights])
     other.load_weights(tmp_path / "model.weights.h5")
-    inputs = variant.inputs(rng)
-    np.testing.assert_array_equal(variant.run(inputs, other), variant.run(inputs))
+    inputs = full.inputs(rng)
+    np.testing.assert_array_equal(full.run(inputs, other), full.run(inputs))
 
 
-def test_a_clone_has_weights_of_its_own_and_computes_the_same(variant, rng):
-    clone = keras.models.clone_model(variant.model)
-    assert not {id(weight) for weight in clone.weights} & {id(weight) for weight in variant.model.weights}
-    clone.set_weights(variant.model.get_weights())
-    inputs = variant.inputs(rng)
-    np.testing.assert_array_equal(variant.run(inputs, clone), variant.run(inputs))
+def test_a_clone_has_weights_of_its_own_and_computes_the_same(full, rng):
+    clone = keras.models.clone_model(full.model)
+    assert not {id(weight) for weight in clone.weights} & {id(weight) for weight in full.model.weights}
+    clone.set_weights(full.model.get_weights())
+    inputs = full.inputs(rng)
+    np.testing.assert_array_equal(full.run(inputs, clone), full.run(inputs))
 
 
 def assert_export_computes_the_same(variant, rng, folder):
