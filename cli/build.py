@@ -21,10 +21,13 @@ def command(name, overrides, output, force, seed, as_json):
     """
     import rnnzoo
 
-    model, defaults = rnnzoo.start(name, overrides, seed=seed)
+    with rnnzoo.quiet_import():
+        from rnnzoo import building
+
+    model, defaults = building.start(name, overrides, seed=seed)
     if output is not None:
-        rnnzoo.save_or_draw(model, output, force=force)
-    description = rnnzoo.describe(model)
+        building.save_or_draw(model, output, force=force)
+    description = building.describe(model)
     if as_json:
         print_json({**description, "defaults": defaults, "output": None if output is None else str(output)})
         return

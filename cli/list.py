@@ -19,15 +19,16 @@ def command(pattern, as_json):
         print_json(rows)
         return
     print_table(
-        ["preset", "architecture", "description", "parameters", "score", "weights"],
+        ["preset", "architecture", "task", "parameters", "score", "weights", "what it does"],
         [
             [
                 row["name"],
                 row["architecture"],
-                row["description"],
+                row["task"],
                 f"{row['parameters']:,}" if row["parameters"] else "",
                 "" if row["score"] is None else f"{row['score']:.2%}",
                 "yes" if row["weights"] else "no",
+                row["description"],
             ]
             for row in rows
         ],

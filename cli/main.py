@@ -1,5 +1,6 @@
 """The `rnnzoo` command: one module beside this one is one command."""
 
+import errno
 import importlib
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except rnnzoo.RnnzooError as error:
+            raise Failure(error) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # Click ends quietly when the reader of a pipe has gone
+                raise
             raise Failure(error) from None
 
 

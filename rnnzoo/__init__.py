@@ -26,9 +26,6 @@ _HOMES = {
     "list_presets": "registry",
     "load_preset": "registry",
     "build": "building",
-    "start": "building",
-    "describe": "building",
-    "save_or_draw": "building",
     "decode": "decoding",
     "train": "training",
     "evaluate": "evaluating",
@@ -48,15 +45,15 @@ def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'rnnzoo' has no attribute '{name}'")
     module = f"rnnzoo.{_HOMES[name]}"
-    with _quietly() if _HOMES[name] not in ("registry", "errors") else contextlib.nullcontext():
+    with quiet_import() if _HOMES[name] not in ("registry", "errors") else contextlib.nullcontext():
         value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
 
 
 @contextlib.contextmanager
-def _quietly():
-    """Nothing reaches file descriptor 2 while TensorFlow is first imported.
+def quiet_import():
+    """A context in which nothing reaches file descriptor 2 if TensorFlow is first imported in it.
 
     Its C++ start-up lines go there whatever TF_CPP_MIN_LOG_LEVEL says; that variable holds from then on. Errors are
     Python exceptions, and reach the user as ever.

@@ -32,7 +32,7 @@ def export(preset, path, *, format="saved-model", force=False):
     if format not in FORMATS:
         raise InputError(f"format '{format}': expected one of {', '.join(FORMATS)}")
     predictor = preset if isinstance(preset, Predictor) else None
-    with fresh_output(Path(path), force, marker="1/saved_model.pb") as partial:
+    with fresh_output(Path(path), force, marker="1/saved_model.pb", folder=True) as partial:
         predictor = predictor or from_preset(preset)
         write_saved_model(predictor, partial)
     return Path(path)

@@ -19,11 +19,12 @@ def refuse_existing(path, force, marker=None):
 
 
 @contextlib.contextmanager
-def fresh_output(path, force=False, marker=None):
+def fresh_output(path, force=False, marker=None, folder=False):
     """A temporary path beside `path` to write a file or folder at; it takes `path`'s place when all went well.
 
     On any error, an interrupt included, what was written is removed and `path` is as it was. With `force`, a file is
-    replaced, and a folder that holds `marker`: what this command writes, not whatever else the path may name.
+    replaced, and a folder that holds `marker`: what this command writes, not whatever else the path may name. With `folder`
+    the temporary path is an empty folder to begin with.
 
     Raises:
         InputError: `path` exists and may not be replaced, or its parent cannot be written.
@@ -38,6 +39,8 @@ def fresh_output(path, force=False, marker=None):
                 parent.mkdir()
                 made.append(parent)
         _remove(partial)
+        if folder:
+            partial.mkdir()
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
     try:

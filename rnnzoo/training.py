@@ -91,8 +91,7 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
     progress = progress or (lambda stage, done, total, figures: None)
     task = create_task(preset)
     own = None if data is None else read_csv(data, task)
-    with fresh_output(path, force, marker=PRESET) as folder:
-        folder.mkdir()
+    with fresh_output(path, force, marker=PRESET, folder=True) as folder:
         trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)
         if data is not None:
             shutil.copyfile(data, folder / DATA)
@@ -160,11 +159,11 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
 
 
 def next_run(name):
-    """`runs/NAME-1`, or the first number after those that are there."""
-    number = 1
-    while (path := Path("runs") / f"{name}-{number}").exists():
+    """`runs/NAME-1`, or the first number that no run has or is being written under."""
+    number, runs = 1, Path("runs")
+    while (runs / f"{name}-{number}").exists() or list(runs.glob(f".{name}-{number}.*.partial")):
         number += 1
-    return path
+    return runs / f"{name}-{number}"
 
 
 def prepare(preset, model, task, examples):

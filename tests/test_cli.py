@@ -198,3 +198,12 @@ def test_as_a_subprocess(tmp_path):
     assert "WARNING" not in result.stderr and "oneDNN" not in result.stderr and "XLA" not in result.stderr
     result = run("--version")
     assert result.stdout == f"rnnzoo, version {rnnzoo.__version__}\n"
+
+
+def test_a_full_disk_is_one_line(call, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "model.keras")
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    result = call("build", "many-to-one", "-o", "model.keras", code=1)
+    assert result.stderr == "Error: [Errno 28] No space left on device: 'model.keras'\n"
