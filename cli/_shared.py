@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 import click
 
@@ -20,24 +21,47 @@ def print_json(value):
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_table(columns, rows, title=None):
-    """A table on standard output, as wide as it needs to be where that is no terminal."""
-    from rich import box
+def print_table(columns, rows, optional=False):
+    """A table on standard output, as wide as it needs to be where that is no terminal.
+
+    Args:
+        columns: their heads.
+        rows: tuples of cells.
+        optional: whether the last column is left out where the terminal is too narrow for it, and the first, a name, is
+            kept on one line.
+    """
     from rich.console import Console
+
+    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = Console()
+    table = _table(columns, rows, optional)
+    if not console.is_terminal:  # nothing is folded in a file or a pipe
+        console = Console(width=max(80, _width(table)))
+    elif optional and _width(table) > console.width:
+        table = _table(columns[:-1], [row[:-1] for row in rows], optional)
+    console.print(table)
+
+
+def _table(columns, rows, whole_first):
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, column in enumerate(columns):
-        numeric = all(row[i].replace(",", "").replace(".", "").removesuffix("%").isdigit() for row in rows if row[i])
-        table.add_column(column, justify="right" if numeric and rows else "left", overflow="fold")
+        numeric = i > 0 and all(re.fullmatch(r"[0-9,.]*%?", row[i]) for row in rows)
+        justify = "right" if numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=whole_first and i == 0)
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
-    if not console.is_terminal:  # nothing is folded in a file or a pipe
-        console = Console(width=max(80, Console(width=100_000).measure(table).maximum))
-    console.print(table)
+    return table
+
+
+def _width(table):
+    """How wide a table is where nothing is folded."""
+    from rich.console import Console
+
+    return Console(width=100_000).measure(table).maximum
 
 
 @contextlib.contextmanager

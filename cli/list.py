@@ -32,6 +32,7 @@ def command(pattern, as_json):
             ]
             for row in rows
         ],
+        optional=True,
     )
 
 
