@@ -16,6 +16,9 @@ class Decoder:
         start_token: what is fed at the first step (tokens only). Nothing (0) for `one_to_many`.
         end_token: a row is finished once it has written it; `None` for none.
 
+    Raises:
+        InputError: the model is of no architecture that writes, or its outputs are of another width than its target.
+
     Attributes:
         start: `keras.Model`, inputs -> states.
         step: `keras.Model`, what was fed and states -> outputs and new states.
@@ -29,6 +32,9 @@ class Decoder:
         fed = self.step.input["fed"]
         self.tokens, self.width = len(fed.shape) == 1, None if len(fed.shape) == 1 else fed.shape[1]
         self.outputs = self.step.output["outputs"].shape[-1]
+        fits = self.outputs <= _vocabulary_size(model) if self.tokens else self.outputs == self.width
+        if not fits:
+            raise InputError(f"'{model.name}' cannot be fed its own {self.outputs} outputs: its target is of another width")
 
     def __call__(self, inputs):
         """inputs (batch, ...) -> what was written, and the outputs behind it.
@@ -90,6 +96,14 @@ def decode(model, inputs, *, max_length, start_token=0, end_token=None):
     """
     decoder = Decoder(model, max_length=max_length, start_token=start_token, end_token=end_token)
     return tf.function(decoder)(tf.convert_to_tensor(inputs))[0].numpy()
+
+
+def _vocabulary_size(model):
+    """How many token ids the model's decoder can be fed, padding included."""
+    layers = {layer.name: layer for layer in model.layers}
+    if "target_embedding" in layers:
+        return layers["target_embedding"].input_dim
+    return layers["target_one_hot"].depth + 1 if "target_one_hot" in layers else layers["decoder"].outputs
 
 
 def _module(model):

@@ -29,7 +29,7 @@ class CompiledEpochs:
 
     def __init__(self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct):
         self.model, self.loss, self.optimizer, self.correct = model, loss, optimizer, correct
-        self.data = tf.nest.map_structure(tf.convert_to_tensor, (inputs, targets, weights))
+        self.data = tf.nest.map_structure(tf.convert_to_tensor, (inputs, targets, np.asarray(weights, np.float32)))
         self.examples = len(weights)
         self.batch_size = min(batch_size, self.examples)
         optimizer.build(model.trainable_variables)

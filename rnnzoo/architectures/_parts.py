@@ -13,10 +13,15 @@ def numbered(name, index):
 
 
 def check_sizes(**sizes):
-    """Refuses sizes that are no positive integers; `None` stands for an argument that is not used."""
+    """Refuses sizes that are no positive integers."""
     for name, size in sizes.items():
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InputError(f"{name} must be a positive integer, not {size!r}")
+
+
+def check_optional_sizes(**sizes):
+    """The same for arguments that may be `None`."""
+    check_sizes(**{name: size for name, size in sizes.items() if size is not None})
 
 
 def check_rates(**rates):
@@ -61,7 +66,7 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         raise InputError(
             f"give either {prefix}features (a sequence of real vectors) or {prefix}vocabulary_size (a sequence of token ids)"
         )
-    check_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding})
+    check_optional_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding})
     if features is not None:
         if embedding is not None:
             raise InputError(f"{prefix}embedding goes with {prefix}vocabulary_size, not with {prefix}features")
@@ -132,7 +137,7 @@ def recurrent_layer(name, bidirectional, **rnn):
     """One `SimpleRNN`, or one for each direction of time."""
     if bidirectional:
         # Not go_backwards by hand: stacking on its reversed output would meet a mask that nothing has reversed.
-        return keras.layers.Bidirectional(SimpleRNN(**rnn), merge_mode="concat", name=name)
+        return keras.layers.Bidirectional(SimpleRNN(name=name, **rnn), merge_mode="concat", name=name)
     return SimpleRNN(name=name, **rnn)
 
 

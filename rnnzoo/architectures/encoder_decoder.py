@@ -4,6 +4,7 @@ import keras
 
 from rnnzoo.architectures._parts import (
     check_names,
+    check_optional_sizes,
     check_rates,
     check_sizes,
     concatenated,
@@ -82,7 +83,8 @@ def encoder_decoder(
     Raises:
         InputError: an argument is out of range or unknown.
     """
-    check_sizes(outputs=outputs, units=units, layers=layers, encoder_units=encoder_units)
+    check_sizes(outputs=outputs, units=units, layers=layers)
+    check_optional_sizes(encoder_units=encoder_units)
     check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
     check_names(
         recurrent_initializer,

@@ -54,6 +54,7 @@ class FeedbackRNN(keras.layers.Layer):
                 recurrent_dropout=recurrent_dropout,
                 return_sequences=True,
                 return_state=True,
+                dtype=self.dtype_policy,
                 name="rnn" if i == 0 else f"rnn_{i + 1}",
             )
             for i in range(layers)
@@ -70,7 +71,7 @@ class FeedbackRNN(keras.layers.Layer):
 
     def call(self, states, kernel=None, bias=None, target=None, training=False):
         if target is None:
-            return self._run_free(states, kernel, bias)
+            return self._run_free(states, kernel, bias, training)
         hidden, _ = self.run(self._shifted(target), states, training=training)
         return hidden
 
@@ -99,13 +100,13 @@ class FeedbackRNN(keras.layers.Layer):
             return self.encode(ops.argmax(output[:, 1:], axis=-1) + 1)
         return output
 
-    def _run_free(self, states, kernel, bias):
+    def _run_free(self, states, kernel, bias, training):
         batch = ops.shape(states[0])[0]
         fed = ops.zeros((batch, self.feedback_width), dtype=self.compute_dtype)
         hidden_states = tf.TensorArray(self.compute_dtype, size=self.timesteps, element_shape=(None, self.units))
 
         def step(t, fed, states, hidden_states):
-            hidden, states = self.run(fed[:, None, :], states)
+            hidden, states = self.run(fed[:, None, :], states, training=training)
             hidden = hidden[:, 0]
             output = ops.matmul(hidden, kernel) + bias
             if self.output_activation is not None:
