@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from rnnzoo.architectures import encoder_decoder, one_to_many
+from rnnzoo.architectures._parts import check_sizes
 from rnnzoo.errors import InputError
 from rnnzoo.layers import FeedbackRNN
 
@@ -13,11 +14,13 @@ class Decoder:
     Args:
         model: the model; a loaded one too.
         max_length: how many steps are taken at the most.
-        start_token: what is fed at the first step (tokens only). Nothing (0) for `one_to_many`.
+        start_token: what is fed at the first step (tokens only): nothing (0) for `one_to_many`, the token that the targets
+            of training began with for `encoder_decoder`.
         end_token: a row is finished once it has written it; `None` for none.
 
     Raises:
-        InputError: the model is of no architecture that writes, or its outputs are of another width than its target.
+        InputError: the model is of no architecture that writes, its outputs are of another width than its target, or a
+            token or length is out of range.
 
     Attributes:
         start: `keras.Model`, inputs -> states.
@@ -25,16 +28,38 @@ class Decoder:
     """
 
     def __init__(self, model, *, max_length, start_token=0, end_token=None):
-        if max_length < 1:
-            raise InputError(f"max_length={max_length}: expected at least 1")
-        self.start, self.step = _module(model).inference(model)
+        check_sizes(max_length=max_length)
+        module = _module(model)
+        self.start, self.step = module.inference(model)
         self.max_length, self.start_token, self.end_token = max_length, start_token, end_token
         fed = self.step.input["fed"]
         self.tokens, self.width = len(fed.shape) == 1, None if len(fed.shape) == 1 else fed.shape[1]
         self.outputs = self.step.output["outputs"].shape[-1]
-        fits = self.outputs <= _vocabulary_size(model) if self.tokens else self.outputs == self.width
-        if not fits:
+        self._check(model, module)
+
+    def _check(self, model, module):
+        """Refuses what the model could not have been trained to begin with, or cannot be fed."""
+        layers = {layer.name: layer for layer in model.layers}
+        ids = _vocabulary_size(layers) if self.tokens else self.outputs
+        if ids < self.outputs or (not self.tokens and self.width != self.outputs):
             raise InputError(f"'{model.name}' cannot be fed its own {self.outputs} outputs: its target is of another width")
+        if not self.tokens:
+            mask = layers.get("target_mask")
+            if mask is not None and mask.mask_value == 0:
+                raise InputError(
+                    f"'{model.name}' takes the zeros that decoding begins with for padding: build it with another "
+                    "target_mask_value"
+                )
+            return
+        # Id 0 is padding: an encoder-decoder skips it in training, a one-to-many begins with it.
+        first = 0 if module is one_to_many else 1
+        if not first <= self.start_token < ids:
+            raise InputError(
+                f"start_token={self.start_token}: expected the token id that the targets of training begin with, from "
+                f"{first} to {ids - 1}"
+            )
+        if self.end_token is not None and not 1 <= self.end_token < self.outputs:
+            raise InputError(f"end_token={self.end_token}: expected a token id from 1 to {self.outputs - 1}")
 
     def __call__(self, inputs):
         """inputs (batch, ...) -> what was written, and the outputs behind it.
@@ -84,7 +109,8 @@ def decode(model, inputs, *, max_length, start_token=0, end_token=None):
         model: the model; a loaded one too.
         inputs: (batch, features) for `one_to_many`; the source (batch, source_timesteps, ...) for `encoder_decoder`.
         max_length: how many steps are taken at the most.
-        start_token: what is fed at the first step (tokens only); the one that the targets of training began with.
+        start_token: what is fed at the first step (tokens only): nothing (0) for `one_to_many`, the token that the targets
+            of training began with for `encoder_decoder`.
         end_token: a row is finished once it has written it; `None` for none.
 
     Returns:
@@ -92,15 +118,14 @@ def decode(model, inputs, *, max_length, start_token=0, end_token=None):
         (batch, steps, outputs).
 
     Raises:
-        InputError: the model is of no architecture that writes.
+        InputError: the model is of no architecture that writes, or a token or length is out of range.
     """
     decoder = Decoder(model, max_length=max_length, start_token=start_token, end_token=end_token)
     return tf.function(decoder)(tf.convert_to_tensor(inputs))[0].numpy()
 
 
-def _vocabulary_size(model):
-    """How many token ids the model's decoder can be fed, padding included."""
-    layers = {layer.name: layer for layer in model.layers}
+def _vocabulary_size(layers):
+    """How many token ids the decoder among these layers can be fed, padding included."""
     if "target_embedding" in layers:
         return layers["target_embedding"].input_dim
     return layers["target_one_hot"].depth + 1 if "target_one_hot" in layers else layers["decoder"].outputs

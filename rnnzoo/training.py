@@ -68,7 +68,8 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
         preset: a `Preset`, a name or a folder.
         seed: of initial weights and order of examples; the preset's own if `None`.
         run_dir: the folder to write; a new numbered one under `runs/` if `None`.
-        data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out.
+        data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out. A run
+            that was itself trained on such a file is trained on it again if `None`.
         overrides: strings such as `training.epochs=5`.
         force: whether an existing run folder is replaced.
         tensorboard: whether to write TensorBoard logs.
@@ -90,6 +91,7 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
     progress = progress or (lambda stage, done, total, figures: None)
     task = create_task(preset)
+    data = preset.own_data if data is None else data
     own = None if data is None else read_csv(data, task)
     with fresh_output(path, force, marker=PRESET, folder=True) as folder:
         trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)

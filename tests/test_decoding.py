@@ -322,3 +322,20 @@ def test_a_model_that_cannot_be_fed_its_own_outputs_is_refused(target):
     model = rnnzoo.encoder_decoder(features=2, outputs=OUTPUTS, units=UNITS, **target)
     with pytest.raises(InputError, match="target"):
         rnnzoo.decode(model, np.zeros((1, 2, 2), "float32"), max_length=3, start_token=START)
+
+
+def test_a_first_step_that_the_model_takes_for_padding_is_refused(rng):
+    """The whole model would skip it, so that decoding would write something else than was trained."""
+    tokens = rnnzoo.encoder_decoder(vocabulary_size=7, outputs=OUTPUTS, units=UNITS)
+    with pytest.raises(InputError, match="start_token"):
+        rnnzoo.decode(tokens, sources(tokens, rng), max_length=3, start_token=0)
+    zeros = rnnzoo.encoder_decoder(features=3, target_mask_value=0.0, outputs=OUTPUTS, units=UNITS)
+    with pytest.raises(InputError, match="target_mask_value"):
+        rnnzoo.decode(zeros, sources(zeros, rng), max_length=3)
+
+
+@pytest.mark.parametrize("arguments", [{"start_token": OUTPUTS}, {"start_token": -1}, {"end_token": OUTPUTS}])
+def test_a_token_that_the_model_does_not_know_is_refused(rng, arguments):
+    model = rnnzoo.encoder_decoder(vocabulary_size=7, outputs=OUTPUTS, units=UNITS)
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        rnnzoo.decode(model, sources(model, rng), max_length=3, **{"start_token": START, **arguments})

@@ -147,6 +147,15 @@ def test_the_loss_falls_from_epoch_to_epoch(rng):
     assert losses[-1] < 0.8 * losses[0]
 
 
+def test_the_loss_is_that_of_training(rng):
+    """Where units are dropped, and not that of the model as it predicts."""
+    _, loss, inputs, targets, weights, how = one_number(rng)
+    model = rnnzoo.many_to_one(features=2, outputs=1, units=3, mask_value=-2.0, dropout=0.5)
+    predicted = ((model(inputs).numpy() - targets) ** 2).mean()
+    figures = compiled_epochs((model, loss, inputs, targets, weights, how), learning_rate=1e-12).run(orders()[0])
+    assert abs(figures[0] - predicted) > 1e-3
+
+
 def test_two_runs_are_bit_identical(rng):
     problem = one_number(rng)
     runs = []

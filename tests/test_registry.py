@@ -159,3 +159,25 @@ def test_task_arguments_are_read_off_the_source():
         cls = getattr(importlib.import_module(f"rnnzoo.tasks.{name}"), tasks.class_name(name))
         parameters = inspect.signature(cls).parameters
         assert list(_signatures.task_arguments(name)) == list(parameters)
+
+
+def test_one_more_architecture_is_one_more_module(tmp_path, monkeypatch):
+    """A module beside the others is found, read, built from a preset and shown by the command line without any list."""
+    from rnnzoo import _signatures, architectures
+    from rnnzoo.building import start
+
+    folder = tmp_path / "architectures"
+    folder.mkdir()
+    source = (_signatures.PACKAGE / "architectures" / "many_to_one.py").read_text()
+    (folder / "one_more.py").write_text(source.replace("many_to_one", "one_more"))
+    for name in list_architectures():
+        (folder / f"{name}.py").write_text((_signatures.PACKAGE / "architectures" / f"{name}.py").read_text())
+    shutil.copytree(_signatures.PACKAGE / "tasks", tmp_path / "tasks")
+    zoo = registry.presets_folder()
+    monkeypatch.setattr(registry, "presets_folder", lambda: zoo)
+    monkeypatch.setattr(_signatures, "PACKAGE", tmp_path)
+    monkeypatch.setattr(architectures, "__path__", [*architectures.__path__, str(folder)])
+    assert "one_more" in list_architectures()
+    model, defaults = start("one-more", ["units=3"])
+    assert model.name == "one_more" and defaults == {"features": 8, "outputs": 4}
+    assert rnnzoo.build(load_preset("digit-sum", ["architecture=one_more"])).count_params() == 13

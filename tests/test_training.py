@@ -156,6 +156,8 @@ def test_own_data(tmp_path):
     assert run.metrics["held_out"]["examples"] == 20 and list(run.metrics) == ["held_out"]
     assert run.metadata["dataset"]["training_examples"] == 80
     assert rnnzoo.evaluate(tmp_path / "run") == run.metrics
+    again = rnnzoo.train(tmp_path / "run", run_dir=tmp_path / "again")
+    assert again.metadata["dataset"]["sha256"] == run.metadata["dataset"]["sha256"] and again.metrics == run.metrics
     sums = tmp_path / "sums.csv"
     sums.write_text("007,7\n12,3\n9,8\n")
     assert rnnzoo.evaluate("digit-sum", sums)["data"] == {"examples": 3, "exact_match": pytest.approx(2 / 3, abs=1e-6)}

@@ -41,7 +41,7 @@ def test_a_padded_row_gives_what_it_gives_alone_and_unpadded(sequence_variant, r
     inputs = sequence_variant.inputs(rng)
     used = sequence_variant.used(inputs)
     output = sequence_variant.run(inputs)
-    for row in (1, 2):  # of which source and target are both shorter than the longest
+    for row in (1, 2):  # shorter than the longest in source, target or both
         alone = {}
         for name, array in inputs.items():
             length = sequence_variant.mask(name, array)[row].sum()
@@ -120,6 +120,20 @@ def test_more_padding_changes_no_gradient(sequence_variant, rng):
         gradients.append([tf.convert_to_tensor(g) for g in tape.gradient(loss, model.trainable_weights)])
     for weight, a, b in zip(model.trainable_weights, *gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6, err_msg=weight.path)
+
+
+def test_nothing_leans_on_masks_that_keras_passes_on(sequence_variant, rng, monkeypatch):
+    """Recurrent layers hand on no mask here, as in the Keras after 3.15; the mask still reaches loss and metrics."""
+    for layer in (keras.layers.RNN, keras.layers.Bidirectional, keras.layers.Embedding):
+        monkeypatch.setattr(layer, "compute_mask", lambda self, *masks: None)
+    inputs = sequence_variant.inputs(rng)
+    output = sequence_variant.fresh()(sequence_variant.feed(inputs))
+    mask, used = getattr(output, "_keras_mask", None), sequence_variant.used(inputs)
+    if aligned(sequence_variant):
+        np.testing.assert_array_equal(mask, used)
+    else:
+        assert mask is None
+    np.testing.assert_allclose(output.numpy()[used], sequence_variant.run(inputs)[used], rtol=1e-5, atol=1e-6)
 
 
 def test_a_row_that_is_all_padding_is_finite_and_harmless(sequence_variant, rng):
