@@ -311,7 +311,7 @@ def test_a_model_that_does_not_write_is_refused(architecture):
 @pytest.mark.parametrize("max_length", [0, -1])
 def test_a_length_of_no_step_is_refused(max_length):
     model = rnnzoo.one_to_many(features=2, outputs=3, timesteps=4, units=UNITS)
-    with pytest.raises(InputError, match=f"max_length={max_length}"):
+    with pytest.raises(InputError, match=f"max_length must be a positive integer, not {max_length}"):
         rnnzoo.decode(model, np.zeros((1, 2), "float32"), max_length=max_length)
 
 
