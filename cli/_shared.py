@@ -73,7 +73,7 @@ def progress_bar():
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=8),
         TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
@@ -84,7 +84,7 @@ def progress_bar():
         bars.start()  # not before: an error that comes first is not preceded by an empty bar
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total, figures="")
-        shown = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+        shown = "  ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items())
         bars.update(tasks[stage], completed=done, total=total, figures=shown)
 
     try:

@@ -98,7 +98,7 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
         if data is not None:
             shutil.copyfile(data, folder / DATA)
         predictor = Predictor(trained.model, preset.model_copy(update={"folder": folder}), task)
-        metrics = evaluate(predictor, progress=lambda name, done, total: progress(f"evaluating {name}", done, total, {}))
+        metrics = evaluate(predictor, progress=lambda name, done, total: progress(f"scoring {name}", done, total, {}))
         trained.model.save_weights(folder / WEIGHTS)
         metadata = _metadata(preset, trained, task, metrics, data, folder, predictor)
         (folder / PRESET).write_text(dumps({"name": preset.name, **preset.content()}), encoding="utf-8")
