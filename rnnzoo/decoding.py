@@ -121,7 +121,7 @@ def decode(model, inputs, *, max_length, start_token=0, end_token=None):
         InputError: the model is of no architecture that writes, or a token or length is out of range.
     """
     decoder = Decoder(model, max_length=max_length, start_token=start_token, end_token=end_token)
-    return tf.function(decoder)(tf.convert_to_tensor(inputs))[0].numpy()
+    return tf.function(decoder, autograph=False)(tf.convert_to_tensor(inputs))[0].numpy()
 
 
 def _vocabulary_size(layers):

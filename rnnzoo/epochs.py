@@ -1,7 +1,5 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
-import functools
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -33,7 +31,8 @@ class CompiledEpochs:
         self.examples = len(weights)
         self.batch_size = min(batch_size, self.examples)
         optimizer.build(model.trainable_variables)
-        self._epoch = tf.function(self._run, jit_compile=all(layer.supports_jit for layer in model._flatten_layers()))
+        jit = all(layer.supports_jit for layer in model._flatten_layers())
+        self._epoch = tf.function(self._run, jit_compile=jit, autograph=False)
 
     @property
     def steps(self):
@@ -59,25 +58,28 @@ class CompiledEpochs:
         return float(loss) / float(weight), float(right) / self.examples
 
     def _run(self, order, used, data):
-        totals = tf.zeros(3)
-        for i in tf.range(tf.shape(order)[0]):
-            batch, counts = order[i], used[i]
-            inputs, targets, weights = tf.nest.map_structure(functools.partial(_gather, batch), data)
-            weights = weights * tf.reshape(counts, (-1, *[1] * (len(weights.shape) - 1)))
-            with tf.GradientTape() as tape:
-                outputs = self.model(inputs, training=True)
-                loss = self.loss(targets, outputs, weights)
-                total = loss + tf.add_n(self.model.losses) if self.model.losses else loss
-            variables = self.model.trainable_variables
-            self.optimizer.apply(tape.gradient(total, variables), variables)
-            weight = tf.reduce_sum(weights)
-            right = tf.cast(self.correct(targets, outputs, weights), tf.float32) * counts
-            totals += tf.stack([loss * weight, tf.reduce_sum(right), weight])
+        """Order and use (steps, batch), data -> the sums over all steps of loss, right examples and weight."""
+
+        def step(i, totals):
+            return i + 1, totals + self._step(order[i], used[i], data)
+
+        # A loop of TensorFlow's, not a Python loop that AutoGraph converts: it cannot read its source on every Python.
+        _, totals = tf.while_loop(lambda i, _: i < tf.shape(order)[0], step, (tf.constant(0), tf.zeros(3)))
         return totals[0], totals[1], totals[2]
 
-
-def _gather(indices, array):
-    return tf.gather(array, indices)
+    def _step(self, batch, counts, data):
+        """Trains on one batch."""
+        inputs, targets, weights = tf.nest.map_structure(lambda array: tf.gather(array, batch), data)
+        weights = weights * tf.reshape(counts, (-1, *[1] * (len(weights.shape) - 1)))
+        with tf.GradientTape() as tape:
+            outputs = self.model(inputs, training=True)
+            loss = self.loss(targets, outputs, weights)
+            total = loss + tf.add_n(self.model.losses) if self.model.losses else loss
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(total, variables), variables)
+        weight = tf.reduce_sum(weights)
+        right = tf.cast(self.correct(targets, outputs, weights), tf.float32) * counts
+        return tf.stack([loss * weight, tf.reduce_sum(right), weight])
 
 
 def steps_per_epoch(examples, batch_size):

@@ -25,8 +25,8 @@ class Predictor:
         self.model, self.preset, self.task = model, preset, task
         serving = Serving(model, task)
         # One signature: the functions are traced once, whatever the batch size and the length.
-        self._answers = tf.function(serving.answers, input_signature=[task.input.spec])
-        self._scores = tf.function(serving.scores, input_signature=[task.input.spec])
+        self._answers = tf.function(serving.answers, input_signature=[task.input.spec], autograph=False)
+        self._scores = tf.function(serving.scores, input_signature=[task.input.spec], autograph=False)
 
     def predict(self, inputs, progress=None):
         """A list of answers, one for each raw input, in order.
