@@ -30,8 +30,8 @@ def recipe(**changes):
 
 def right(targets, outputs, weights):
     """(batch,) bool: of the first timestep, or of all, the first output is positive where the target is, or is odd."""
-    first = tf.reshape(outputs, (len(outputs), -1))[:, 0]
-    target = tf.reshape(targets, (len(targets), -1))[:, 0]
+    first = tf.reshape(outputs, (tf.shape(outputs)[0], -1))[:, 0]
+    target = tf.reshape(targets, (tf.shape(targets)[0], -1))[:, 0]
     return (first > 0) == (target % 2 == 1 if target.dtype.is_integer else target > 0)
 
 
