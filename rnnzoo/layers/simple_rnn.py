@@ -29,20 +29,28 @@ class SimpleRNN(keras.layers.SimpleRNN):
         projected = ops.matmul(sequences, cell.kernel)  # (batch, timesteps, units)
         if cell.bias is not None:
             projected = ops.add(projected, cell.bias)
+        # Taken apart once: the gradient of a slice a step would be a tensor of all timesteps a step.
+        steps = ops.unstack(projected, timesteps, axis=1)
+        used = None if mask is None else ops.unstack(ops.expand_dims(mask, 2), timesteps, axis=1)  # (batch, 1) each
 
         state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state  # (batch, units)
-        output = ops.zeros_like(state)  # what Keras shows before the first step that counts, whatever the state was
+        zeros = ops.zeros_like(state)
+        every = self.return_sequences or self.zero_output_for_mask
+        output = zeros  # what Keras shows before the first step that counts, whatever the state was
         outputs = []
         for t in reversed(range(timesteps)) if self.go_backwards else range(timesteps):
-            new_state = projected[:, t] + ops.matmul(state, cell.recurrent_kernel)
+            new_state = steps[t] + ops.matmul(state, cell.recurrent_kernel)
             if cell.activation is not None:
                 new_state = cell.activation(new_state)
-            if mask is None:
+            if used is None:
                 state = output = new_state
             else:
-                keep = mask[:, t, None]  # (batch, 1)
-                output = ops.where(keep, new_state, ops.zeros_like(output) if self.zero_output_for_mask else output)
-                state = ops.where(keep, new_state, state)
-            outputs.append(output)
+                if every:
+                    output = ops.where(used[t], new_state, zeros if self.zero_output_for_mask else output)
+                state = ops.where(used[t], new_state, state)
+            if self.return_sequences:
+                outputs.append(output)
+        if used is not None and not every:
+            output = ops.where(ops.any(mask, axis=1, keepdims=True), state, zeros)
         sequence = ops.stack(outputs, axis=1) if self.return_sequences else ops.expand_dims(output, 1)
         return output, sequence, [state]
