@@ -117,7 +117,8 @@ def test_commands_import_nothing_heavy_at_the_top(path):
 )
 def test_tensorflow_stays_out(code):
     check = "import sys; assert not {'tensorflow', 'keras'} & set(sys.modules), 'TensorFlow was imported'"
-    subprocess.run([sys.executable, "-c", f"{code}\n{check}"], check=True, stdout=subprocess.DEVNULL)
+    result = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])
