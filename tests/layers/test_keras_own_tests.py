@@ -28,8 +28,10 @@ def pytest_sessionfinish():
 @pytest.mark.skipif(not all(path.is_file() for path in FILES), reason="this build of Keras comes without its tests")
 def test_keras_own_tests_pass(tmp_path):
     (tmp_path / "swap.py").write_text(PLUGIN)
-    # In a folder of their own: our pytest settings are not theirs.
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "swap", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    # Settings of their own: where the environment lies inside the checkout, pytest would find ours above their files.
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    options = ["-c", tmp_path / "pytest.ini", "--rootdir", tmp_path, "-p", "swap", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", *options]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run([*command, *FILES], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stdout[-3000:]
