@@ -94,14 +94,9 @@ def progress_bar():
             bars.stop()
 
 
-def metrics_rows(metrics):
-    """Test set -> metrics, as the columns and rows of a table."""
-    columns = list(dict.fromkeys(key for row in metrics.values() for key in row))
-    rows = [[name, *(_figure(row.get(column)) for column in columns)] for name, row in metrics.items()]
-    return ["test set", *(column.replace("_", " ") for column in columns)], rows
+def print_metrics(metrics):
+    """Test set -> metrics as a table on standard output."""
+    from rnnzoo.cards import metrics_rows
 
-
-def _figure(value):
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    columns, rows = metrics_rows(metrics)
+    print_table([column.replace("_", " ") for column in columns], rows)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, metrics_rows, print_json, print_table, progress_bar
+from rnnzoo.cli._shared import as_json, print_json, print_metrics, progress_bar
 
 
 @click.command("evaluate")
@@ -23,4 +23,4 @@ def command(preset, data, as_json):
     if as_json:
         print_json(metrics)
     else:
-        print_table(*metrics_rows(metrics))
+        print_metrics(metrics)

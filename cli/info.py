@@ -2,7 +2,7 @@
 
 import click
 
-from rnnzoo.cli._shared import as_json, metrics_rows, print_json, print_table
+from rnnzoo.cli._shared import as_json, print_json, print_metrics, print_table
 from rnnzoo.registry import load_preset
 
 
@@ -32,7 +32,7 @@ def command(preset, as_json):
         click.echo(f"\nIt has no trained weights yet: rnnzoo train {preset.name}")
         return
     click.echo()
-    print_table(*metrics_rows(metadata["metrics"]))
+    print_metrics(metadata["metrics"])
     click.echo()
     print_table(["input", "answer"], [[example["input"], example["answer"]] for example in metadata["examples"]])
 

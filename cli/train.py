@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, metrics_rows, overrides, print_json, print_table, progress_bar
+from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metrics, progress_bar
 
 
 @click.command("train")
@@ -40,7 +40,7 @@ def command(preset, seed, overrides, data, output, force, tensorboard, as_json):
     if as_json:
         print_json({"path": str(run.path), **run.metadata})
         return
-    print_table(*metrics_rows(run.metrics))
+    print_metrics(run.metrics)
     click.echo()
     if "not_rounded" in run.metadata:
         click.echo(f"Note: {run.metadata['not_rounded']}.")

@@ -39,8 +39,13 @@ def card(preset, metadata, seeds=None):
 
 def metrics_table(metrics):
     """Test set -> metrics as a Markdown table."""
+    return table(*metrics_rows(metrics))
+
+
+def metrics_rows(metrics):
+    """Test set -> metrics as the head and the rows of a table."""
     columns = list(dict.fromkeys(key for row in metrics.values() for key in row))
-    return table(["test set", *columns], [[name, *(figure(row.get(c)) for c in columns)] for name, row in metrics.items()])
+    return ["test set", *columns], [[name, *(figure(row.get(c)) for c in columns)] for name, row in metrics.items()]
 
 
 def summary(seeds):

@@ -151,16 +151,13 @@ def test_padding_is_invisible(name):
     more_weights = np.pad(weights, pad) if stepwise else weights
     more_targets = np.pad(targets, [*pad, *[(0, 0)] * (targets.ndim - 2)]) if stepwise else targets
     model_seen = epochs.model
-    more = CompiledEpochs(
-        model_seen,
-        epochs.loss,
-        keras.optimizers.SGD(0.0),
-        more_inputs,
-        more_targets,
-        more_weights,
-        batch_size=8,
-        correct=task.answer.correct,
-    )
+
+    def standing_still(*data):
+        """Epochs that train nothing: a rate of 0."""
+        still = keras.optimizers.SGD(0.0)
+        return CompiledEpochs(model_seen, epochs.loss, still, *data, batch_size=8, correct=task.answer.correct)
+
+    more = standing_still(more_inputs, more_targets, more_weights)
     loss, gradients = loss_and_gradients(epochs)
     more_loss, more_gradients = loss_and_gradients(more)
     np.testing.assert_allclose(more_loss, loss, rtol=1e-5, atol=1e-10)
@@ -172,16 +169,7 @@ def test_padding_is_invisible(name):
         np.testing.assert_allclose(more_outputs[:, : outputs.shape[1]][used], outputs[used], rtol=1e-5, atol=1e-5)
     else:
         np.testing.assert_allclose(more_outputs, outputs, rtol=1e-5, atol=1e-5)
-    still = CompiledEpochs(
-        model_seen,
-        epochs.loss,
-        keras.optimizers.SGD(0.0),
-        inputs,
-        targets,
-        weights,
-        batch_size=8,
-        correct=task.answer.correct,
-    )
+    still = standing_still(inputs, targets, weights)
     order = np.arange(still.examples)
     np.testing.assert_allclose(more.run(order), still.run(order), rtol=1e-5, atol=1e-10)
 
