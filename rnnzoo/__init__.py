@@ -28,6 +28,7 @@ _HOMES = {
     "build": "building",
     "decode": "decoding",
     "train": "training",
+    "fit": "fitting",
     "evaluate": "evaluating",
     "Predictor": "predicting",
     "from_preset": "predicting",

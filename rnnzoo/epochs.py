@@ -1,18 +1,210 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo._buckets import Plan, one_bucket, plan_epoch
 from rnnzoo.errors import InputError, nearest
+
+# Data that is streamed comes in pieces of so many batches, each piece one compiled call.
+STREAMED_STEPS = 64
+
+
+class CompiledLoop:
+    """A step run on batch after batch, all of them in one call of one compiled function.
+
+    For small models the Python around a step costs far more than the step. Here the order of the examples is passed in,
+    and batches are gathered, cut to their timesteps and handed to the step inside the graph.
+
+    Args:
+        step: called while the graph is traced with a batch of the data's structure, and with (batch,) bool: which of its
+            examples are real. It trains or tests on them.
+        jit: whether XLA compiles it; where XLA turns out not to know an operation, it is left out.
+        widths: how many timesteps the batches of each bucket keep; `None` keeps all.
+        trimmed: of the data's structure, bool: which arrays have those timesteps along their axis 1; `None`: none has.
+    """
+
+    def __init__(self, step, *, jit, widths=(None,), trimmed=None):
+        self.step, self.jit, self.widths, self.trimmed = step, jit, widths, trimmed
+        self._compile()
+
+    def _compile(self):
+        # AutoGraph cannot read its source on every Python; nothing here needs it.
+        self._function = tf.function(self._run, jit_compile=self.jit, autograph=False)
+
+    def run(self, data, plan):
+        """Runs the step on the batches of a plan.
+
+        Args:
+            data: a structure of tensors (examples, ...), with `None` where there is nothing.
+            plan: a `Plan`.
+
+        Returns:
+            What the step returned for the plan's last batch where that is smaller than the others, else `None`.
+        """
+        arguments = *map(tf.constant, plan), data
+        try:
+            return self._function(*arguments)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            # Raised before the first step: nothing was trained.
+            if not self.jit or not any(word in str(error) for word in ("XLA", "ompil")):
+                raise
+            self.jit = False
+            self._compile()
+            return self._function(*arguments)
+
+    def _run(self, batches, buckets, last, data):
+        """Indices (steps, batch), buckets (steps,), indices (fewer,) and the data."""
+
+        def one(i):
+            ways = [lambda width=width: self._on(batches[i], width, data) for width in self.widths]
+            if len(ways) == 1:
+                ways[0]()
+            else:
+                tf.switch_case(buckets[i], [lambda way=way: (way(), tf.constant(0))[1] for way in ways])
+            return i + 1
+
+        if batches.shape[0]:
+            tf.while_loop(lambda i: i < batches.shape[0], one, [tf.constant(0)])
+        # A step of its own shape: so every loss, metric and statistic is that of its examples.
+        return self._on(last, self.widths[-1], data) if last.shape[0] else None
+
+    def _on(self, batch, width, data):
+        used, batch = batch >= 0, tf.maximum(batch, 0)
+        trimmed = self.trimmed or keras.tree.map_structure(lambda _: False, data)
+
+        def take(array, trim):
+            if array is None:
+                return None
+            taken = tf.gather(array, batch)
+            return taken[:, :width] if trim else taken
+
+        return self.step(keras.tree.map_structure(take, data, trimmed), used)
+
+
+class EpochData:
+    """Arrays that a `CompiledLoop` runs over: as tensors where they fit in memory, else streamed in pieces.
+
+    Args:
+        data: a structure of arrays (examples, ...), with `None` where there is nothing.
+        batch_size: examples a step.
+        buckets: `Buckets`; one that trims nothing if `None`.
+        in_memory: `None` decides by the arrays' size and the memory that is available.
+        last: the last, smaller batch is a step of its "own" shape; "always", even where it is a full one, so that what it
+            returned is known; or is "filled" up with examples that are not used, and one step less is compiled.
+    """
+
+    def __init__(self, data, batch_size, *, buckets=None, in_memory=None, last="own"):
+        arrays = [array for array in keras.tree.flatten(data) if array is not None]
+        self.examples = len(arrays[0])
+        self.batch_size = min(batch_size, self.examples)
+        self.buckets = buckets or one_bucket(self.examples)
+        self.last = last
+        self.in_memory = fits_in_memory(arrays) if in_memory is None else in_memory
+        convert = tf.convert_to_tensor if self.in_memory else lambda array: array
+        self.data = keras.tree.map_structure(lambda array: None if array is None else convert(array), data)
+
+    @property
+    def steps(self):
+        """Steps an epoch."""
+        return steps_per_epoch(self.examples, self.batch_size)
+
+    def run(self, loop, order):
+        """Runs a loop over all examples once, in this order.
+
+        Args:
+            loop: a `CompiledLoop`.
+            order: a permutation of the examples' indices.
+
+        Returns:
+            What the step returned for the last batch, where that is one of its own.
+        """
+        plan = self._plan(order)
+        if self.in_memory:
+            return loop.run(self.data, plan)
+        result = None
+        for piece, its_plan in self._pieces(plan):
+            result = loop.run(piece, its_plan)
+        return result
+
+    def _plan(self, order):
+        plan = plan_epoch(order, self.batch_size, self.buckets)
+        batches, buckets, last = plan
+        if self.last == "filled" and len(last):
+            filled = np.full((1, self.batch_size), -1, np.int32)
+            filled[0, : len(last)] = last
+            return Plan(
+                np.concatenate([batches, filled]),
+                np.append(buckets, buckets.dtype.type(len(self.buckets.widths) - 1)),
+                last[:0],
+            )
+        if self.last == "always" and not len(last):
+            # One of the widest bucket, as the last batch is.
+            at = np.flatnonzero(buckets == buckets.max())[-1]
+            return Plan(np.delete(batches, at, 0), np.delete(buckets, at), batches[at])
+        return plan
+
+    def _pieces(self, plan):
+        """Pieces of the data and the plans of their batches, read ahead by `tf.data`."""
+        flat = keras.tree.flatten(self.data)
+        starts = range(0, len(plan.batches), STREAMED_STEPS) or [0]
+        plans, chosen = [], []
+        for start in starts:
+            steps = slice(start, start + STREAMED_STEPS)
+            last = plan.last if start == starts[-1] else plan.last[:0]
+            chosen.append(np.concatenate([plan.batches[steps].ravel(), last]))
+            index = np.where(chosen[-1] < 0, -1, np.arange(len(chosen[-1]), dtype=np.int32))
+            batches, last = np.split(index, [plan.batches[steps].size])
+            plans.append(Plan(batches.reshape(-1, self.batch_size), plan.buckets[steps], last))
+
+        def read():
+            for index in chosen:
+                # A file is read from its beginning to its end.
+                ascending, back = np.unique(np.maximum(index, 0), return_inverse=True)
+                yield tuple(np.asarray(array[ascending])[back] for array in flat if array is not None)
+
+        specs = tuple(tf.TensorSpec((None, *a.shape[1:]), tf.as_dtype(a.dtype)) for a in flat if a is not None)
+        pieces = tf.data.Dataset.from_generator(read, output_signature=specs).prefetch(2)
+        for piece, its_plan in zip(pieces, plans, strict=True):
+            arrays = iter(piece)
+            full = [None if array is None else next(arrays) for array in flat]
+            yield keras.tree.pack_sequence_as(self.data, full), its_plan
+
+
+def fits_in_memory(arrays):
+    """Whether a copy of these arrays takes less than half of the memory that is available."""
+    available = _available_memory()
+    return available is None or sum(array.nbytes for array in arrays if hasattr(array, "nbytes")) < available / 2
+
+
+def _available_memory():
+    """In bytes, or `None` where the system does not tell."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    except (OSError, ValueError):
+        pass
+    try:  # a container's limit
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append(limit - used)
+    except (OSError, ValueError):
+        pass
+    if not found and hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found, default=None)
 
 
 class CompiledEpochs:
     """Epochs of mini-batch training of any `keras.Model`, each of them one call of one compiled function.
 
-    For small models the Python around a step costs far more than the step. Here the order of the examples is passed in,
-    and batches are gathered, run forward and backward and applied inside the graph (compiled with XLA where every layer
-    supports it). No example is dropped: the last batch is filled up with examples of weight 0.
+    Unlike `rnnzoo.fit` it leaves the model uncompiled, and it reports what training of the zoo's presets shows: the mean
+    loss over the weights of all targets, and how many answers were right. No example is dropped: the last batch is filled
+    up with examples of weight 0.
 
     Args:
         model: the model to train; frozen layers stay as they are.
@@ -23,21 +215,19 @@ class CompiledEpochs:
         weights: how much each target counts, (examples,) or (examples, timesteps); 0 for padding.
         batch_size: examples a step.
         correct: a function of targets, outputs and weights that gives (batch,) bool, for the metric.
+        in_memory: `None` decides by the arrays' size and the memory that is available.
     """
 
-    def __init__(self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct):
+    def __init__(self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct, in_memory=None):
         self.model, self.loss, self.optimizer, self.correct = model, loss, optimizer, correct
-        self.data = tf.nest.map_structure(tf.convert_to_tensor, (inputs, targets, np.asarray(weights, np.float32)))
-        self.examples = len(weights)
-        self.batch_size = min(batch_size, self.examples)
+        data = inputs, targets, np.asarray(weights, np.float32)
+        self._epochs = EpochData(data, batch_size, in_memory=in_memory, last="filled")
+        self.data, self.examples = self._epochs.data, self._epochs.examples
+        self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
         optimizer.build(model.trainable_variables)
-        jit = all(layer.supports_jit for layer in model._flatten_layers())
-        self._epoch = tf.function(self._run, jit_compile=jit, autograph=False)
-
-    @property
-    def steps(self):
-        """Steps an epoch."""
-        return steps_per_epoch(self.examples, self.batch_size)
+        # The sums over an epoch of loss, right examples and weight.
+        self._totals = tf.Variable(tf.zeros(3), trainable=False)
+        self._loop = CompiledLoop(self._step, jit=knows_xla(model))
 
     def run(self, order):
         """Trains on every example once, in this order.
@@ -48,29 +238,16 @@ class CompiledEpochs:
         Returns:
             The epoch's mean loss and the share of examples that were right when their batch was trained on.
         """
-        filling = self.steps * self.batch_size - self.examples
-        used = np.arange(self.steps * self.batch_size) < self.examples
-        order = np.concatenate([order, np.zeros(filling, order.dtype)])
-        shape = (self.steps, self.batch_size)
-        loss, right, weight = self._epoch(
-            tf.constant(order.reshape(shape), tf.int32), tf.constant(used.reshape(shape), tf.float32), self.data
-        )
-        return float(loss) / float(weight), float(right) / self.examples
+        self._totals.assign(tf.zeros(3))
+        self._epochs.run(self._loop, order)
+        loss, right, weight = self._totals.numpy().tolist()
+        return loss / weight, right / self.examples
 
-    def _run(self, order, used, data):
-        """Order and use (steps, batch), data -> the sums over all steps of loss, right examples and weight."""
-
-        def step(i, totals):
-            return i + 1, totals + self._step(order[i], used[i], data)
-
-        # A loop of TensorFlow's, not a Python loop that AutoGraph converts: it cannot read its source on every Python.
-        _, totals = tf.while_loop(lambda i, _: i < tf.shape(order)[0], step, (tf.constant(0), tf.zeros(3)))
-        return totals[0], totals[1], totals[2]
-
-    def _step(self, batch, counts, data):
+    def _step(self, batch, used):
         """Trains on one batch."""
-        inputs, targets, weights = tf.nest.map_structure(lambda array: tf.gather(array, batch), data)
-        weights = weights * tf.reshape(counts, (-1, *[1] * (len(weights.shape) - 1)))
+        inputs, targets, weights = batch
+        used = tf.cast(used, tf.float32)
+        weights = weights * tf.reshape(used, (-1, *[1] * (len(weights.shape) - 1)))
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
             loss = self.loss(targets, outputs, weights)
@@ -78,8 +255,13 @@ class CompiledEpochs:
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(total, variables), variables)
         weight = tf.reduce_sum(weights)
-        right = tf.cast(self.correct(targets, outputs, weights), tf.float32) * counts
-        return tf.stack([loss * weight, tf.reduce_sum(right), weight])
+        right = tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
+        self._totals.assign_add(tf.stack([loss * weight, right, weight]))
+
+
+def knows_xla(model):
+    """Whether every layer says that XLA can compile it."""
+    return all(layer.supports_jit for layer in model._flatten_layers())
 
 
 def steps_per_epoch(examples, batch_size):

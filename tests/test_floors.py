@@ -13,6 +13,8 @@ FLOORS = {
     "errors": -1,
     "_signatures": -1,
     "_layout": -1,
+    "_buckets": 3,
+    "fitting": 3,
     "toml": -1,
     "files": -1,
     "layers": 0,
