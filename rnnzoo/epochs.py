@@ -50,7 +50,7 @@ class CompiledLoop:
         try:
             return self._function(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            # Raised before the first step: nothing was trained.
+            # Raised where it is compiled, before the first step: nothing was trained.
             if not self.jit or not any(word in str(error) for word in ("XLA", "ompil")):
                 raise
             self.jit = False
@@ -69,6 +69,7 @@ class CompiledLoop:
             return i + 1
 
         if batches.shape[0]:
+            # A loop of TensorFlow's, not one of Python's: the graph holds one step.
             tf.while_loop(lambda i: i < batches.shape[0], one, [tf.constant(0)])
         # A step of its own shape: so every loss, metric and statistic is that of its examples.
         return self._on(last, self.widths[-1], data) if last.shape[0] else None

@@ -34,6 +34,7 @@ def fit(
     seed=None,
     lengths=None,
     in_memory=None,
+    jit_compile=None,
 ):
     """Trains a compiled `keras.Model` as its own `fit` does, and several times faster where the model is small.
 
@@ -41,8 +42,8 @@ def fit(
     passed in, batches are gathered inside, and the model's own `train_step` runs on each, with its losses, metrics, masks,
     optimizer, clipping and schedule. No example is dropped: the last, smaller batch is a step of its own shape. From the
     same weights and the same order of examples the weights are those of `model.fit`. The first epoch compiles (XLA, where
-    every layer supports it and the model was not compiled with `jit_compile=False`), which takes seconds; a second call
-    does not, until the model is compiled again or layers are frozen or thawed.
+    every layer supports it), which takes seconds; a second call does not, until the model is compiled again or layers are
+    frozen or thawed.
 
     Callbacks and validation run between epochs. There is no moment between batches: a callback of the user's that asks for
     one (`on_train_batch_end` and the like) is refused, Keras's own that work once an epoch as well (checkpoints,
@@ -78,6 +79,8 @@ def fit(
             (`keras.Input((None, ...))`). The model must ignore padding. A loss that is a mean over timesteps, padded ones
             included, is then a mean over fewer.
         in_memory: `False` streams arrays in any case; `None` decides by their size and the memory available.
+        jit_compile: whether XLA compiles the epochs of arrays; `None` where every layer supports it. (What `model.compile`
+            was told is not known here: Keras turns "auto" into `False` on a CPU.)
 
     Returns:
         A `keras.callbacks.History`.
@@ -138,12 +141,14 @@ def fit(
     data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
     _build(model, data)
     training = EpochData(data, batch_size, buckets=buckets, in_memory=in_memory, last=_last(model, "train_step"))
-    validate = _validation(model, validation_data, validation_batch_size or batch_size, validation_steps, in_memory)
+    validate = _validation(
+        model, validation_data, validation_batch_size or batch_size, validation_steps, in_memory, jit_compile
+    )
     callbacks = _callback_list(model, callbacks, verbose, epochs, training.steps, validates=validation_data is not None)
     return _epochs(
         model,
         training,
-        _compiled_loop(model, "train_step", training, trimmed),
+        _compiled_loop(model, "train_step", training, trimmed, jit_compile),
         validate,
         callbacks,
         range(initial_epoch, epochs),
@@ -194,7 +199,7 @@ def _orders(examples, shuffle, seed):
     return lambda epoch: np.random.default_rng([seed, epoch]).permutation(examples)
 
 
-def _validation(model, data, batch_size, steps, in_memory):
+def _validation(model, data, batch_size, steps, in_memory, jit):
     """A function of the callbacks that gives the metrics on the data for validation; `None` where there is none."""
     if data is None:
         return None
@@ -206,7 +211,7 @@ def _validation(model, data, batch_size, steps, in_memory):
     data = keras.utils.pack_x_y_sample_weight(x, y, _weights(y, sample_weight, None))
     batch_size = _positive("validation_batch_size", batch_size)
     held_out = EpochData(data, batch_size, in_memory=in_memory, last=_last(model, "test_step"))
-    loop = _compiled_loop(model, "test_step", held_out, None)
+    loop = _compiled_loop(model, "test_step", held_out, None, jit)
 
     def validate(callbacks):
         callbacks.on_test_begin()
@@ -255,17 +260,15 @@ def _kept(model):
     return kept.loops
 
 
-def _compiled_loop(model, step, data, trimmed):
+def _compiled_loop(model, step, data, trimmed, jit):
     """The compiled loop of `model.train_step` or `model.test_step` over such data."""
     loops = _kept(model)
-    key = step, data.batch_size, data.buckets.widths, str(trimmed)
+    key = step, data.buckets.widths, str(trimmed), jit
     if key not in loops:
-        config = getattr(model, "_compile_config", None)
-        wanted = config is None or config.config.get("jit_compile", "auto") is not False
         texts = any(array.dtype.kind in "OSU" for array in _flat(data.data) if isinstance(array, np.ndarray))
         texts |= any(array.dtype == tf.string for array in _flat(data.data) if tf.is_tensor(array))
         function = getattr(model, step)
-        jit = wanted and not texts and knows_xla(model)
+        jit = (knows_xla(model) if jit is None else jit) and not texts
         loops[key] = CompiledLoop(lambda batch, _: function(batch), jit=jit, widths=data.buckets.widths, trimmed=trimmed)
     return loops[key]
 
