@@ -1,5 +1,8 @@
 """Scores of a trained model on examples that it was not trained on."""
 
+import itertools
+
+from rnnzoo.errors import InputError
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.tasks._task import split
 from rnnzoo.userdata import read_csv
@@ -24,20 +27,35 @@ def evaluate(preset, data=None, progress=None):
     if data is not None:
         tests = {"data": lambda: read_csv(data, task)}
     elif predictor.preset.own_data is not None:
-        tests = {"held_out": lambda: split_own(read_csv(predictor.preset.own_data, task))[1]}
+        tests = {"held_out": lambda: _held_out(predictor.preset.own_data, task)}
     else:
         tests = task.tests()
     return {name: _score(predictor, name, examples(), progress) for name, examples in tests.items()}
 
 
 def split_own(examples):
-    """A user's examples -> those to train on and the 20 % that are held out, no input on both sides."""
+    """A user's examples -> those to train on and the 20 % that are held out, no input on both sides.
+
+    Raises:
+        InputError: there are too few distinct inputs for one of them to be held out.
+    """
     distinct = {raw: i for i, raw in enumerate(dict.fromkeys(examples.inputs))}
     held_out = set(split(len(distinct), HELD_OUT, seed=0)[1].tolist())
+    if not held_out:
+        least = next(count for count in itertools.count(1) if len(split(count, HELD_OUT, seed=0)[1]))
+        inputs = "1 distinct input" if len(distinct) == 1 else f"{len(distinct)} distinct inputs"
+        raise InputError(f"the data has {inputs}; at least {least} are needed to hold a fifth of them out")
     sides = [[], []]
     for i, raw in enumerate(examples.inputs):
         sides[distinct[raw] in held_out].append(i)
-    return examples.take(sides[0]), examples.take(sides[1] or sides[0])
+    return examples.take(sides[0]), examples.take(sides[1])
+
+
+def _held_out(path, task):
+    try:
+        return split_own(read_csv(path, task))[1]
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
 
 
 def _score(predictor, name, examples, progress):
