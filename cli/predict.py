@@ -1,13 +1,23 @@
 """`rnnzoo predict`: answers for raw input."""
 
+import contextlib
+import itertools
+import json
+import os
+import stat
 import sys
 from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, print_json, print_table, progress_bar
+from rnnzoo.cli._shared import as_json, print_table
 from rnnzoo.errors import InputError
 from rnnzoo.registry import load_preset
+
+# So many answers are printed together, or fewer of so many characters: memory stays bounded.
+BLOCK, BLOCK_CHARACTERS = 8192, 2**22
+# What fits one block and is no longer than this is a table; beyond it, columns are as wide as the first block needs.
+TABLE, COLUMN = 1000, 120
 
 
 @click.command("predict")
@@ -19,6 +29,9 @@ def command(preset, samples, file, as_json):
     """Answer SAMPLES with the trained weights of a PRESET (or a run's folder).
 
     SAMPLES are raw inputs; `-` reads them from standard input, and the name of a file reads them from it, one a line.
+
+    Many lines are answered block by block, in order, while they are read. At a wrong line the command stops with exit code
+    2; of over 8,192 lines, the answers before it are printed all the same, JSON without its closing bracket.
     """
     load_preset(preset).metadata()
     if file is None and not samples:
@@ -30,28 +43,107 @@ def command(preset, samples, file, as_json):
     zoo = rnnzoo.from_preset(preset)
     if file is None and len(samples) == 1 and samples[0] != "-" and _names_a_file(samples[0], zoo):
         file = Path(samples[0])
-    if file is not None:
-        inputs = _lines(_read(file), file, zoo)
-    elif samples == ("-",):
-        inputs = _lines(_decoded(sys.stdin.buffer.read(), "standard input"), "standard input", zoo)
-    else:
-        inputs = list(samples)
-    if len(inputs) > 20_000 and sys.stderr.isatty():
-        with progress_bar() as bar:
-            done = 0
+    with contextlib.ExitStack() as stack:
+        if file is not None:
+            source = stack.enter_context(_open(file))
+            _answer(zoo, _lines(source, file), _count_lines(source), as_json, lambda n: f"{file}, line {n}")
+        elif samples == ("-",):
+            source, name = sys.stdin.buffer, "standard input"
+            _answer(zoo, _lines(source, name), None, as_json, lambda n: f"{name}, line {n}")
+        else:
+            _answer(zoo, samples, len(samples), as_json)
 
-            def update(count):
-                nonlocal done
-                done += count
-                bar("predicting", done, len(inputs), {})
 
-            answers = zoo.predict(inputs, update)
-    else:
-        answers = zoo.predict(inputs)
-    if as_json:
-        print_json([{"input": raw, "answer": answer} for raw, answer in zip(inputs, answers, strict=True)])
-    else:
-        print_table(["input", "answer"], [[raw, _shown(a)] for raw, a in zip(inputs, answers, strict=True)])
+def _answer(zoo, inputs, total, as_json, where=None):
+    """Answers and prints, block by block."""
+    inputs, shown = itertools.tee(inputs)  # what `predict_iter` has read ahead is all that the two are apart
+    # The answers first: where the inputs break off, they say why.
+    pairs = ((raw, answer) for answer, raw in zip(zoo.predict_iter(inputs, chunk=BLOCK, where=where), shown, strict=False))
+    write = _write_json if as_json else _write_table
+    with _bar(total) as advance:
+        write(_blocks(pairs), advance)
+
+
+def _blocks(pairs):
+    """(input, answer) pairs -> lists of them, and whether each is the last; before an error, unless it is the first."""
+    held, characters, first = [], 0, True
+    try:
+        for pair in pairs:
+            if len(held) == BLOCK or characters > BLOCK_CHARACTERS:
+                yield held, False
+                held, characters, first = [], 0, False
+            held.append(pair)
+            characters += len(str(pair[0]))
+    except InputError:
+        if held and (len(held) == BLOCK or not first):
+            yield held, False
+        raise
+    yield held, True
+
+
+def _write_json(blocks, advance):
+    """One array of objects, each on a line of its own."""
+    begin = "[\n"
+    for block, last in blocks:
+        objects = (json.dumps({"input": raw, "answer": answer}, ensure_ascii=False) for raw, answer in block)
+        click.echo(begin + ",\n".join(f"  {one}" for one in objects), nl=False)
+        begin = ",\n"
+        advance(len(block), last)
+    click.echo("\n]")
+
+
+def _write_table(blocks, advance):
+    """A table where it is small; else lines under the same heads, whose columns the first block decides."""
+    heads, widths = ("input", "answer"), None
+    for block, last in blocks:
+        rows = [(str(raw), str(_shown(answer))) for raw, answer in block]
+        if widths is None:
+            if last and len(rows) <= TABLE and all(len(cell) <= COLUMN for row in rows for cell in row):
+                print_table(heads, rows)
+                return
+            widths = [min(COLUMN, max(map(len, column))) for column in zip(heads, *rows, strict=True)]
+            rule = "─" * (sum(widths) + 2)
+            click.echo(f"{heads[0]:<{widths[0]}}  {heads[1]}\n{rule}")
+        click.echo("\n".join(f"{raw:<{widths[0]}}  {answer}" for raw, answer in rows))
+        advance(len(block), last)
+
+
+@contextlib.contextmanager
+def _bar(total):
+    """A function `(count, last)` that draws how many are answered, of `total` where that is known, on standard error.
+
+    Nothing is drawn for what fits one block, nor where the answers go to a terminal, which shows them as they come. The bar
+    of a run that fails is taken away: what is left on standard error is the error.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = [TextColumn("predicting"), BarColumn(bar_width=8), TextColumn("{task.fields[done]}"), TimeElapsedColumn()]
+    if total is not None:
+        columns.append(TimeRemainingColumn())
+    # Rich would send standard output through the bar, to standard error.
+    bar = Progress(*columns, console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False)
+    task, done, drawn = bar.add_task("predicting", total=total, done=""), 0, False
+
+    def advance(count, last):
+        nonlocal done, drawn
+        done += count
+        of = done if last else total  # empty lines at the end are counted before they are known to be no samples
+        bar.update(task, completed=done, total=of, done=f"{done}" if total is None else f"{done}/{of}")
+        more_than_a_block = not last or done > count
+        # What cannot be drawn over, a file or a pipe, gets the end alone.
+        if not drawn and more_than_a_block and (last or bar.console.is_terminal) and not sys.stdout.isatty():
+            bar.start()
+            drawn = True
+
+    try:
+        yield advance
+    except BaseException:
+        bar.live.transient = True
+        raise
+    finally:
+        if drawn:
+            bar.stop()
 
 
 def _names_a_file(sample, zoo):
@@ -59,39 +151,51 @@ def _names_a_file(sample, zoo):
     try:
         zoo.check([sample])
     except InputError:
-        return "\0" not in sample and len(sample) < 4096 and Path(sample).is_file()
+        return "\0" not in sample and len(sample) < 4096 and Path(sample).exists() and not Path(sample).is_dir()
     return False
 
 
-def _read(path):
+@contextlib.contextmanager
+def _open(path):
     try:
-        return _decoded(path.read_bytes(), path)
+        file = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with file:
+        yield file
 
 
-def _decoded(data, where):
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where}: cannot be read as UTF-8 text: {error}") from None
+def _count_lines(file):
+    """How many lines a regular file has; `None` for a pipe, which can be read but once."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return None
+    count, last = 0, b"\n"
+    while block := file.read(2**20):
+        count, last = count + block.count(b"\n"), block[-1:]
+    file.seek(0)
+    return count + (last != b"\n")
 
 
-def _lines(text, where, zoo):
-    """The samples of a text, one a line; what is wrong is said with the line's number."""
-    lines = [line.strip() for line in text.splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines:
+def _lines(file, where):
+    """The samples of a binary file, one a line, without the empty lines at its end."""
+    empty = number = 0
+    for block in file:
+        for data in block.removeprefix(b"\xef\xbb\xbf").splitlines() if number == 0 else block.splitlines():
+            number += 1
+            try:
+                line = data.decode("utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{where}, line {number}: cannot be read as UTF-8 text: {error}") from None
+            if not line:
+                empty += 1
+                continue
+            yield from itertools.repeat("", empty)  # not at the end after all: refused, with the number of the line
+            yield line
+            empty = 0
+    if empty == number:
         raise InputError(f"{where}: empty; expected one sample a line")
-    for number, line in enumerate(lines, 1):
-        try:
-            zoo.task.input.check(line)
-        except InputError as error:
-            raise InputError(f"{where}, line {number}: {error}") from None
-    return lines
 
 
 def _shown(answer):

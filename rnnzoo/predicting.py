@@ -9,7 +9,9 @@ from rnnzoo.registry import load_preset
 from rnnzoo.serving import Serving
 
 # A batch holds at most so many timesteps, padding included, and so many samples: memory stays bounded at any length.
-TIMESTEPS, SAMPLES = 2**20, 8192
+TIMESTEPS, SAMPLES = 2**20, 1024
+# What `predict_iter` reads ahead: so many samples, or fewer of so many timesteps in all.
+CHUNK, CHUNK_TIMESTEPS = 8192, 2**22
 
 
 class Predictor:
@@ -41,7 +43,47 @@ class Predictor:
         Raises:
             InputError: an input is not what the task takes; it says which, and where in it.
         """
-        checked = self.check(inputs)
+        return self._answer(self.check(inputs), progress)
+
+    def predict_iter(self, inputs, *, chunk=CHUNK, where=None):
+        """Answers as they come, in order, for raw inputs without end: at most `chunk` of them are read ahead.
+
+        Args:
+            inputs: any iterable of raw inputs or of rows, or what else `predict` takes. It is read lazily.
+            chunk: how many inputs run together, sorted by length; fewer where they are long.
+            where: a function: the number of an input, from 1 -> what a message about it begins with.
+
+        Yields:
+            An answer for each input.
+
+        Raises:
+            InputError: `chunk` is below 1 (at once), or an input is not what the task takes: after the answers to all
+                inputs before it.
+        """
+        if chunk < 1:
+            raise InputError(f"chunk must be a positive integer, not {chunk}")
+        return self._stream(self._checked(inputs, where), chunk)
+
+    def _stream(self, checked, chunk):
+        wrong = None
+        while wrong is None:
+            held, timesteps = [], 0
+            try:
+                for one in checked:
+                    held.append(one)
+                    timesteps += self.task.input.steps(one)
+                    if len(held) == chunk or timesteps >= CHUNK_TIMESTEPS:
+                        break
+            except InputError as error:
+                wrong = error
+            if not held:
+                break
+            yield from self._answer(held)
+        if wrong is not None:
+            raise wrong
+
+    def _answer(self, checked, progress=None):
+        """Checked inputs -> a list of their answers."""
         answers = [None] * len(checked)
         for indices in self._batches(checked):
             named = self._answers(self.task.input.tensor([checked[i] for i in indices]))
@@ -74,15 +116,19 @@ class Predictor:
 
     def check(self, inputs):
         """The inputs as the task's front takes them; what `predict` and `scores` begin with."""
-        checked = []
+        return list(self._checked(inputs))
+
+    def _checked(self, inputs, where=None):
+        """The inputs one by one, as the task's front takes them."""
         for number, (raw, padded) in enumerate(_rows(inputs), 1):
             try:
                 if isinstance(raw, list):
                     raw = self.task.input.join(raw, padded)
-                checked.append(self.task.input.check(raw))
+                raw = self.task.input.check(raw)
             except InputError as error:
-                raise InputError(f"{self.preset.name}: input {number}: {error}") from None
-        return checked
+                begin = f"{self.preset.name}: input {number}" if where is None else where(number)
+                raise InputError(f"{begin}: {error}") from None
+            yield raw
 
     def _batches(self, checked):
         """Indices of samples that run together: of like length, so that little is padded."""
@@ -114,7 +160,7 @@ def _rows(inputs):
     """Each sample as a raw input or a list of symbols, and whether it may be padded."""
     if isinstance(inputs, str | bytes | int):
         inputs = [inputs]
-    padded = not isinstance(inputs, list | tuple)
+    padded = hasattr(inputs, "__array__")  # rows of an array are of one length
     if isinstance(inputs, tf.RaggedTensor):
         inputs, padded = inputs.to_list(), False
     elif isinstance(inputs, tf.Tensor):
@@ -123,8 +169,6 @@ def _rows(inputs):
         if inputs.ndim not in (1, 2):
             raise InputError(f"an array of shape {inputs.shape}; expected (batch,) or (batch, timesteps)")
         inputs = inputs.tolist()
-    elif not isinstance(inputs, list | tuple):
-        inputs = list(inputs)
     for row in inputs:
         row = row.tolist() if isinstance(row, np.ndarray | np.generic) else row
         yield (list(row) if isinstance(row, list | tuple) else row), padded

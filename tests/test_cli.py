@@ -111,6 +111,65 @@ def test_predict_from_everywhere(call, tmp_path):
     assert "1 3 12 16" in call("predict", "digit-sum-running", "1294").stdout
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"12\n345\n6\n", b"12\r\n345\r\n6", b"12\r345\r6\r", b"\xef\xbb\xbf12\n 345\t\n6\n\n \n\n"],
+    ids=["lines", "DOS", "old Mac", "BOM and blanks"],
+)
+def test_predict_reads_lines_of_every_kind(data, call, tmp_path):
+    (tmp_path / "samples.txt").write_bytes(data)
+    for arguments, stdin in ((["samples.txt"], None), (["-"], data)):
+        answers = json.loads(call("predict", "digit-sum", *arguments, "--json", stdin=stdin).stdout)
+        assert answers == [{"input": "12", "answer": 3}, {"input": "345", "answer": 12}, {"input": "6", "answer": 6}]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    from rnnzoo.cli import predict
+
+    monkeypatch.setattr(predict, "BLOCK", 4)
+
+
+@pytest.mark.parametrize("lines", [4, 5, 11])
+@pytest.mark.parametrize("named", [True, False], ids=["file", "standard input"])
+def test_predict_block_by_block(lines, named, call, tmp_path, small_blocks):
+    """Past one block: the same answers, in order, and how many there are on standard error, with the total of a file."""
+    texts = [str(n) * (1 + n % 3) for n in range(1, lines + 1)]
+    (tmp_path / "samples.txt").write_text("\n".join(texts))
+    stdin = None if named else "\n".join(texts)
+    source = "samples.txt" if named else "-"
+    right = [{"input": text, "answer": sum(map(int, text))} for text in texts]
+    result = call("predict", "digit-sum", source, "--json", stdin=stdin)
+    assert json.loads(result.stdout) == right
+    drawn = result.stderr.split()
+    assert ("predicting" in drawn and (f"{lines}/{lines}" if named else str(lines)) in drawn) == (lines > 4)
+    shown = [line.split() for line in call("predict", "digit-sum", source, stdin=stdin).stdout.splitlines()]
+    assert shown[0] == ["input", "answer"]
+    assert shown[2:] == [[one["input"], str(one["answer"])] for one in right]
+
+
+@pytest.mark.parametrize(("line", "printed"), [(2, 0), (4, 0), (5, 4), (11, 10)])
+@pytest.mark.parametrize("wrong", [b"3x", b"\xff", b""])
+def test_predict_stops_at_a_wrong_line(line, printed, wrong, call, tmp_path, small_blocks):
+    """Past one block what is before it is printed, nothing after it is, and what is there passes for no complete array."""
+    (tmp_path / "samples.txt").write_bytes(b"12\n" * (line - 1) + wrong + b"\n12\n12\n")
+    result = call("predict", "digit-sum", "samples.txt", "--json", code=2)
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith(f"Error: samples.txt, line {line}: ")
+    assert result.stdout.count("answer") == printed and "]" not in result.stdout
+    result = call("predict", "digit-sum", "samples.txt", code=2)
+    assert len(result.stdout.splitlines()) == (printed and printed + 2)
+
+
+def test_predict_ends_quietly_when_nobody_reads_on(tmp_path):
+    (tmp_path / "samples.txt").write_text("1294\n" * 30_000)
+    command = [sys.executable, "-m", "rnnzoo.cli.main", "predict", "digit-sum", "samples.txt"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().split() == ["input", "answer"]
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 1
+
+
 def test_evaluate_own_data(call, tmp_path):
     (tmp_path / "mine.csv").write_text("007,7\n12,4\n")
     metrics = json.loads(call("evaluate", "digit-sum", "--data", "mine.csv", "--json").stdout)
@@ -143,7 +202,7 @@ def test_evaluate_own_data(call, tmp_path):
         (["predict", "digit-sum", "empty.txt"], "empty.txt: empty"),
         (["predict", "digit-sum", "bad.txt"], "bad.txt, line 2: 'x' at position 2 of '3x'"),
         (["predict", "digit-sum", "gap.txt"], "gap.txt, line 2: the digits are empty"),
-        (["predict", "digit-sum", "latin.txt"], "latin.txt: cannot be read as UTF-8 text"),
+        (["predict", "digit-sum", "latin.txt"], "latin.txt, line 2: cannot be read as UTF-8 text"),
         (["evaluate", "digit-sum", "--data", "bad.txt"], "bad.txt, line 1: 1 fields; expected 2"),
         (["evaluate", "digit-sum", "--data", "empty.txt"], "empty.txt: empty"),
         (["export", "digit-sum", "--format", "pickle"], "format 'pickle': expected one of saved-model"),

@@ -125,6 +125,50 @@ def test_batches_are_bounded_and_in_order(digit_sum, monkeypatch):
     assert sum(done) == len(texts) and max(done) <= 3
 
 
+def test_iterated_answers_are_the_same(digit_sum):
+    texts = ["9" * n for n in (1, 7, 2, 30, 4, 4, 5, 1)]
+    for chunk in (1, 3, 8, 100):
+        assert list(digit_sum.predict_iter(iter(texts), chunk=chunk)) == digit_sum.predict(texts)
+    assert list(digit_sum.predict_iter([])) == []
+    running = rnnzoo.from_preset("digit-sum-running")
+    assert list(running.predict_iter(iter([[1, 2, 0, 4], [7, 7]]), chunk=1)) == [[1, 3, 3, 7], [7, 14]]
+
+
+def test_iterated_inputs_are_read_as_they_are_needed(digit_sum, monkeypatch):
+    """From inputs without end, never more than a chunk ahead, and fewer where they are long."""
+    from rnnzoo import predicting
+
+    taken = []
+
+    def endless(length):
+        while True:
+            taken.append("1" * length)
+            yield taken[-1]
+
+    for number, answer in zip(range(20), digit_sum.predict_iter(endless(2), chunk=5), strict=False):
+        assert answer == 2 and number < len(taken) <= number + 5
+    taken.clear()
+    monkeypatch.setattr(predicting, "CHUNK_TIMESTEPS", 50)
+    assert next(digit_sum.predict_iter(endless(20), chunk=1000)) == 20
+    assert len(taken) == 3
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 3, 4, 7])
+def test_a_wrong_input_is_met_after_the_answers_before_it(digit_sum, wrong):
+    texts = ["12"] * (wrong - 1) + ["x"] + ["12"] * 5
+    answers = digit_sum.predict_iter(iter(texts), chunk=3)
+    assert [next(answers) for _ in range(wrong - 1)] == [3] * (wrong - 1)
+    with pytest.raises(rnnzoo.InputError, match=f"^digit-sum: input {wrong}: 'x' at position 1"):
+        next(answers)
+    with pytest.raises(rnnzoo.InputError, match=f"^row {wrong}: 'x' at position 1"):
+        list(digit_sum.predict_iter(texts, where=lambda number: f"row {number}"))
+
+
+def test_a_chunk_of_nothing_is_refused(digit_sum):
+    with pytest.raises(rnnzoo.InputError, match="chunk must be a positive integer, not 0"):
+        digit_sum.predict_iter(["1"], chunk=0)
+
+
 def test_no_retracing(digit_sum):
     for texts in (["1"], ["12", "345"], ["9" * 50] * 5):
         digit_sum.predict(texts)
