@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo._buckets import Plan, one_bucket, plan_epoch
+from rnnzoo._buckets import Plan, choose_buckets, one_bucket, plan_epoch
 from rnnzoo.errors import InputError, nearest
 
 # Data that is streamed comes in pieces of so many batches, each piece one compiled call.
@@ -216,19 +216,26 @@ class CompiledEpochs:
         weights: how much each target counts, (examples,) or (examples, timesteps); 0 for padding.
         batch_size: examples a step.
         correct: a function of targets, outputs and weights that gives (batch,) bool, for the metric.
+        lengths: (examples,) timesteps that each example uses of the one input, right-padded, so that batches are of
+            about one length and cut to it where that pays; targets and weights are cut if there is a weight a timestep.
         in_memory: `None` decides by the arrays' size and the memory that is available.
     """
 
-    def __init__(self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct, in_memory=None):
+    def __init__(
+        self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct, lengths=None, in_memory=None
+    ):
         self.model, self.loss, self.optimizer, self.correct = model, loss, optimizer, correct
         data = inputs, targets, np.asarray(weights, np.float32)
-        self._epochs = EpochData(data, batch_size, in_memory=in_memory, last="filled")
+        buckets = None if lengths is None else choose_buckets(lengths, inputs.shape[1])
+        self._epochs = EpochData(data, batch_size, buckets=buckets, in_memory=in_memory, last="filled")
         self.data, self.examples = self._epochs.data, self._epochs.examples
         self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
         optimizer.build(model.trainable_variables)
         # The sums over an epoch of loss, right examples and weight.
         self._totals = tf.Variable(tf.zeros(3), trainable=False)
-        self._loop = CompiledLoop(self._step, jit=knows_xla(model))
+        widths, stepwise = self._epochs.buckets.widths, np.ndim(weights) > 1
+        trimmed = (True, stepwise, stepwise) if len(widths) > 1 or widths[0] else None
+        self._loop = CompiledLoop(self._step, jit=knows_xla(model), widths=widths, trimmed=trimmed)
 
     def run(self, order):
         """Trains on every example once, in this order.

@@ -95,9 +95,9 @@ def fit(
             raise InputError("lengths and in_memory go with arrays, not with a dataset")
         if not isinstance(x, tf.data.Dataset | keras.utils.PyDataset) and isinstance(x, list | tuple | dict | str):
             raise InputError("x must hold arrays, or be a dataset or a generator of batches")
-        taken = {"y": y, "batch_size": batch_size, "sample_weight": sample_weight, "validation_split": validation_split}
-        for name, value in taken.items():
-            if value is not None and value != 0:
+        taken = {"y": y, "batch_size": batch_size, "sample_weight": sample_weight}
+        for name, value in {**taken, "validation_split": validation_split or None}.items():
+            if value is not None:
                 raise InputError(f"{name} goes with arrays, not with a dataset: it holds batches of all that is trained on")
         return _fit_dataset(
             model,
@@ -269,8 +269,19 @@ def _compiled_loop(model, step, data, trimmed, jit):
         texts |= any(array.dtype == tf.string for array in _flat(data.data) if tf.is_tensor(array))
         function = getattr(model, step)
         jit = (knows_xla(model) if jit is None else jit) and not texts
-        loops[key] = CompiledLoop(lambda batch, _: function(batch), jit=jit, widths=data.buckets.widths, trimmed=trimmed)
+        loops[key] = CompiledLoop(
+            lambda batch, _: function(_of_any_size(batch)), jit=jit, widths=data.buckets.widths, trimmed=trimmed
+        )
     return loops[key]
+
+
+def _of_any_size(batch):
+    """The batch with its size hidden, as `fit` hides it: Keras weights the losses of several outputs by it if it can."""
+
+    def hide(tensor):
+        return None if tensor is None else tf.compat.v1.placeholder_with_default(tensor, [None, *tensor.shape[1:]])
+
+    return keras.tree.map_structure(hide, batch)
 
 
 def _last(model, step):

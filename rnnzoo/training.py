@@ -28,6 +28,10 @@ from rnnzoo.rounding import RoundingRefused, round_weights
 from rnnzoo.toml import dumps
 from rnnzoo.userdata import read_csv
 
+# With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
+# half were used took 0.165 s an epoch instead of 0.229 s, and 2.2 s longer to compile.
+LEAST_TIMESTEPS = 32
+
 
 class Run(NamedTuple):
     """What a training run leaves.
@@ -181,6 +185,8 @@ def prepare(preset, model, task, examples):
         # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
         fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
         inputs = {"source": inputs, "target": fed * (targets != 0)}
+    # Short sequences are not worth the compiling of several lengths.
+    ragged = not isinstance(inputs, dict) and inputs.ndim == 2 and inputs.shape[1] >= LEAST_TIMESTEPS
     return CompiledEpochs(
         model,
         _loss(recipe.loss, from_logits=not preset.model.get("output_activation")),
@@ -190,6 +196,7 @@ def prepare(preset, model, task, examples):
         weights,
         batch_size=recipe.batch_size,
         correct=task.answer.correct,
+        lengths=(inputs != 0).sum(axis=1) if ragged else None,
     )
 
 
