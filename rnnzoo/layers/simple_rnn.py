@@ -1,11 +1,18 @@
 """The Elman recurrence as a Keras layer."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
-# Up to this many timesteps the loop is written out in the graph. Past it the graph grows (and takes longer to compile)
-# faster than the steps get cheaper, and Keras's loop takes over.
+from rnnzoo.layers import _loops
+from rnnzoo.layers._recurrence import recurrence
+
+# Up to this many timesteps the loop is written out in the graph where it is not compiled. Past it the graph grows (and
+# takes longer to trace) faster than the steps get cheaper, and Keras's loop takes over.
 UNROLLED_TIMESTEPS = 64
+# In training, what has fewer multiplications a sequence (timesteps x units x (features + units)) is not worth the second
+# that compiling takes.
+WORTH_COMPILING = 2**14
 
 
 @keras.saving.register_keras_serializable("rnnzoo")
@@ -13,19 +20,74 @@ class SimpleRNN(keras.layers.SimpleRNN):
     """(batch, timesteps, features) -> (batch, units), or (batch, timesteps, units) with `return_sequences=True`.
 
     h_t = activation(x_t W + h_{t-1} U + b) (Elman 1990, "Finding structure in time", Cognitive Science 14). A drop-in for
-    `keras.layers.SimpleRNN`: same arguments, weights, config and results. Where the number of timesteps is known and at
-    most 64, the input projection of all timesteps is one matrix product and the loop is written out; elsewhere, and in
-    training with dropout, it does what Keras does.
+    `keras.layers.SimpleRNN`: same arguments, weights, config and results; faster on CPUs.
+
+    In training (`training=True`, inside a `tf.function` such as `fit`'s, number of timesteps known, activation linear,
+    relu, sigmoid or tanh, float32 or float64) the recurrence and its written-out backpropagation through time are compiled
+    by XLA, once for each shape of the batch, in about a second. Elsewhere up to 64 known timesteps are written out in the
+    graph behind one input projection; and what is left, recurrent dropout among it, is done as Keras does it.
 
     Weights: `kernel` (features, units), `recurrent_kernel` (units, units), `bias` (units,).
     """
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
+        state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state  # (batch, units)
         timesteps = sequences.shape[1]
         drops = training and (self.cell.dropout > 0 or self.cell.recurrent_dropout > 0)
-        if not timesteps or timesteps > UNROLLED_TIMESTEPS or drops or (mask is not None and len(mask.shape) != 2):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
+        plain_mask = mask is None or len(mask.shape) == 2
+        if training and plain_mask and self._compiles(sequences):
+            return self._compiled(sequences, state, mask)
+        if timesteps and timesteps <= UNROLLED_TIMESTEPS and not drops and plain_mask:
+            return self._unrolled(sequences, state, mask)
+        return super().inner_loop(sequences, initial_state, mask, training=training)
+
+    def _compiles(self, sequences):
+        """Whether a training pass over these runs compiled."""
+        cell, timesteps, features = self.cell, sequences.shape[1], sequences.shape[2]
+        if not isinstance(sequences, tf.Tensor) or tf.executing_eagerly() or not timesteps or timesteps < 2 or not features:
+            return False
+        return (
+            (timesteps > UNROLLED_TIMESTEPS or timesteps * self.units * (features + self.units) >= WORTH_COMPILING)
+            and sequences.dtype in (tf.float32, tf.float64)
+            and _name(cell.activation) in _loops.ACTIVATIONS
+            and cell.recurrent_dropout == 0
+            # The loops were measured on CPUs alone.
+            and not tf.config.list_logical_devices("GPU")
+            and tf.test.is_built_with_xla()
+        )
+
+    def _compiled(self, sequences, state, mask):
+        """The pass of `_recurrence.recurrence`, its results in Keras's form."""
         cell = self.cell
+        if cell.dropout > 0:
+            sequences = sequences * tf.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
+        if self.go_backwards:
+            sequences, mask = tf.reverse(sequences, [1]), None if mask is None else tf.reverse(mask, [1])
+        mask = None if mask is None else tf.cast(mask, tf.bool)
+        weights = [None if w is None else ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        states, final = recurrence(sequences, state, *weights, mask, _name(cell.activation), self.return_sequences)
+        output, outputs = final, None if states is None else tf.transpose(states, [1, 0, 2])
+        if mask is not None:
+            zeros = tf.zeros_like(final)
+            if outputs is not None:
+                outputs = self._shown(outputs, final, mask)
+            shown = mask[:, -1:] if self.zero_output_for_mask else tf.reduce_any(mask, axis=1, keepdims=True)
+            output = tf.where(shown, final, zeros)
+        return output, outputs if self.return_sequences else tf.expand_dims(output, 1), [final]
+
+    def _shown(self, states, final, mask):
+        """What Keras shows of (batch, timesteps, units) states: at a masked timestep the output before, or zeros."""
+        zeros, timesteps = tf.zeros_like(states), tf.range(1, mask.shape[1] + 1)
+        if self.zero_output_for_mask:
+            return tf.where(mask[..., None], states, zeros)
+        positions = tf.where(mask, timesteps, 0)
+        over = timesteps > tf.reduce_max(positions, axis=1, keepdims=True)
+        begun = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0  # before, zeros, whatever the state was
+        return tf.where(begun[..., None], tf.where(over[..., None], final[:, None], states), zeros)
+
+    def _unrolled(self, sequences, state, mask):
+        """Step by step in the graph, behind one input projection."""
+        cell, timesteps = self.cell, sequences.shape[1]
         projected = ops.matmul(sequences, cell.kernel)  # (batch, timesteps, units)
         if cell.bias is not None:
             projected = ops.add(projected, cell.bias)
@@ -33,7 +95,6 @@ class SimpleRNN(keras.layers.SimpleRNN):
         steps = ops.unstack(projected, timesteps, axis=1)
         used = None if mask is None else ops.unstack(ops.expand_dims(mask, 2), timesteps, axis=1)  # (batch, 1) each
 
-        state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state  # (batch, units)
         zeros = ops.zeros_like(state)
         every = self.return_sequences or self.zero_output_for_mask
         output = zeros  # what Keras shows before the first step that counts, whatever the state was
@@ -54,3 +115,11 @@ class SimpleRNN(keras.layers.SimpleRNN):
             output = ops.where(ops.any(mask, axis=1, keepdims=True), state, zeros)
         sequence = ops.stack(outputs, axis=1) if self.return_sequences else ops.expand_dims(output, 1)
         return output, sequence, [state]
+
+
+def _name(activation):
+    """The name of one of Keras's own activations, else `None`."""
+    if activation is None:
+        return "linear"
+    name = getattr(activation, "__name__", "")
+    return name if activation is getattr(keras.activations, name, None) else None

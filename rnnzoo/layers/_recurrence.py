@@ -1,0 +1,207 @@
+"""The compiled recurrence with its gradients written out, and the choice among the ways to run it."""
+
+import tensorflow as tf
+
+from rnnzoo.layers import _loops
+
+# Multiplications of a whole pass, timesteps x batch x units x (features + units), from which on (measured by
+# benchmarks/run.py, one core): the large products pay outside XLA, in TensorFlow's own kernels; and shrinking the batch
+# as sequences end pays for sorting it, and for compiling a loop a level.
+LARGE = 3e7
+LEVELS = 4
+# Fewer rows a level than this make slow products.
+ROWS = 8
+
+
+def recurrence(x, state, kernel, recurrent_kernel, bias, used, activation, return_states):
+    """The hidden states of an Elman network over time-major or batch-major input; gradients included.
+
+    h_t = activation(x_t W + h_{t-1} U + b), backpropagated through time as written in `_loops.backward`. The gradient of
+    the gradient is TensorFlow's own, of the same recurrence written plainly.
+
+    Args:
+        x: (batch, timesteps, features), timesteps known.
+        state: (batch, units) before the first timestep.
+        kernel: (features, units).
+        recurrent_kernel: (units, units).
+        bias: (units,) or `None`.
+        used: (batch, timesteps) bool, True where the timestep counts; `None` if all do.
+        activation: a key of `_loops.ACTIVATIONS`.
+        return_states: whether the states of all timesteps are needed.
+
+    Returns:
+        states: (timesteps, batch, units), or `None`. Past the last used timestep of a row they may be zeros.
+        final: (batch, units).
+    """
+    way = _way(x.shape, kernel.shape[1], used)
+    tensors = [tensor for tensor in (x, state, kernel, recurrent_kernel, bias) if tensor is not None]
+
+    @tf.custom_gradient
+    def run(*tensors):
+        # No tape looks into the loops: their gradients are given here.
+        (states, final), gradients = way(*_five(list(map(tf.stop_gradient, tensors))), used, activation)
+
+        def backward(*upstream):
+            @tf.custom_gradient
+            def first(*arguments):
+                fixed = [tf.stop_gradient(d) for d in arguments[len(tensors) :]]
+
+                def second(*further):
+                    return _second_gradients(arguments, further, used, activation, return_states)
+
+                found = gradients(*fixed) if return_states else gradients(None, *fixed)
+                return tuple(d for d in found if d is not None), second
+
+            return first(*tensors, *upstream)
+
+        return ((states, final) if return_states else (final,)), backward
+
+    outputs = run(*tensors)
+    return outputs if return_states else (None, outputs[0])
+
+
+def _five(tensors):
+    """With `None` for a bias that there is not."""
+    return tensors if len(tensors) == 5 else (*tensors, None)
+
+
+def _way(shape, units, used):
+    """The function that runs a pass: large or small, shrinking or not."""
+    batch, timesteps, features = shape
+    # A batch of unknown size is taken for one of 32, Keras's default.
+    large = timesteps * (batch or 32) * units * (units + features) >= LARGE
+    if not large or (batch or 32) < 2 * ROWS:
+        return _chunked
+    return _in_large_products if used is None else _shrinking
+
+
+def _chunked(x, state, kernel, recurrent_kernel, bias, used, activation):
+    """Everything within XLA, the whole batch to the end of its longest sequence."""
+    states, final = _chunked_forward(x, state, kernel, recurrent_kernel, bias, used, activation)
+
+    def gradients(d_states, d_final):
+        d_state, d_kernel, d_recurrent, d_bias, d_z = _chunked_backward(
+            x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation
+        )
+        # Apart from the others: where nobody asks for it, TensorFlow leaves it out.
+        d_x = _chunked_input_gradient(d_z, kernel, used)
+        return d_x, d_state, d_kernel, d_recurrent, None if bias is None else d_bias
+
+    return (states, final), gradients
+
+
+@_loops.compiled
+def _chunked_forward(x, state, kernel, recurrent_kernel, bias, used, activation):
+    return _loops.forward(*_prepared(x, used), state, kernel, recurrent_kernel, bias, activation, levels=1)
+
+
+@_loops.compiled
+def _chunked_backward(x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation):
+    x, used, ends = _prepared(x, used)
+    weights = kernel, recurrent_kernel
+    return _loops.backward(x, used, ends, state, *weights, states, d_states, d_final, activation, levels=1)
+
+
+@_loops.compiled
+def _chunked_input_gradient(d_z, kernel, used):
+    ends = tf.constant([d_z.shape[0]]) if used is None else _loops.level_ends(_lengths(used), 1)
+    return _time_major(_loops.input_gradient(d_z, ends, kernel, levels=1))
+
+
+def _prepared(x, used):
+    """Time-major input and mask, and the end of the longest sequence."""
+    if used is None:
+        return _time_major(x), None, tf.constant([x.shape[1]])
+    return _time_major(x), tf.transpose(used), _loops.level_ends(_lengths(used), 1)
+
+
+def _shrinking(x, state, kernel, recurrent_kernel, bias, used, activation):
+    """The same with rows in order of length, dropped as they end."""
+    lengths = _lengths(used)
+    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
+    back = tf.argsort(order)
+    ends = _loops.level_ends(tf.gather(lengths, order), LEVELS)
+    x, used = _time_major(tf.gather(x, order)), tf.transpose(tf.gather(used, order))
+    state = tf.gather(state, order)
+    states, final = _loops.forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, levels=LEVELS)
+
+    def gradients(d_states, d_final):
+        d_states = None if d_states is None else tf.gather(d_states, order, axis=1)
+        weights = kernel, recurrent_kernel
+        d_state, d_kernel, d_recurrent, d_bias, d_z = _loops.backward(
+            x, used, ends, state, *weights, states, d_states, tf.gather(d_final, order), activation, levels=LEVELS
+        )
+        d_x = tf.gather(_time_major(_loops.input_gradient(d_z, ends, kernel, levels=LEVELS)), back)
+        return d_x, tf.gather(d_state, back), d_kernel, d_recurrent, None if bias is None else d_bias
+
+    return (tf.gather(states, back, axis=1), tf.gather(final, back)), gradients
+
+
+def _in_large_products(x, state, kernel, recurrent_kernel, bias, used, activation):
+    """Without a mask: the input projection and the sums over all timesteps as TensorFlow's products, XLA for the steps."""
+    features, units = kernel.shape
+    batch, timesteps = _loops.batch_of(x, 0), x.shape[1]
+    seen = tf.reshape(_time_major(x), [-1, features])
+    projected = tf.matmul(seen, kernel)
+    projected = projected if bias is None else tf.nn.bias_add(projected, bias)
+    states, final = _loops.steps(tf.reshape(projected, [timesteps, batch, units]), state, recurrent_kernel, activation)
+
+    def gradients(d_states, d_final):
+        d_z, d_state = _loops.back_steps(states, d_states, d_final, recurrent_kernel, activation)
+        flat = tf.reshape(d_z, [-1, units])
+        d_x = tf.reshape(tf.matmul(flat, kernel, transpose_b=True), [timesteps, batch, features])
+        before, later = tf.reshape(states[:-1], [-1, units]), tf.reshape(d_z[1:], [-1, units])
+        d_recurrent = tf.matmul(before, later, transpose_a=True) + tf.matmul(state, d_z[0], transpose_a=True)
+        d_bias = None if bias is None else tf.reduce_sum(flat, 0)
+        return _time_major(d_x), d_state, tf.matmul(seen, flat, transpose_a=True), d_recurrent, d_bias
+
+    return (states, final), gradients
+
+
+def _time_major(array):
+    """Batch and timesteps change places."""
+    return tf.transpose(array, [1, 0, 2])
+
+
+def _lengths(used):
+    """used (batch, timesteps) -> (batch,) int32, the timestep after the last used one."""
+    count = used.shape[1]
+    return tf.reduce_max(tf.where(used, tf.range(1, count + 1), 0), axis=1)
+
+
+def _second_gradients(arguments, further, used, activation, return_states):
+    """The gradient of the first gradient, by TensorFlow, of the recurrence as a plain loop.
+
+    Args:
+        arguments: x, state, kernel, recurrent kernel, the bias if there is one, and the gradients of the outputs.
+        further: the gradients of the first gradients.
+    """
+    count = len(arguments) - (2 if return_states else 1)
+    with tf.GradientTape() as outer:
+        outer.watch(arguments)
+        tensors, upstream = arguments[:count], arguments[count:]
+        with tf.GradientTape() as inner:
+            inner.watch(tensors)
+            states, final = _plainly(*_five(tensors), used, activation)
+            outputs = (states, final) if return_states else (final,)
+        first = inner.gradient(outputs, tensors, output_gradients=upstream, unconnected_gradients="zero")
+    return outer.gradient(first, arguments, output_gradients=further, unconnected_gradients="zero")
+
+
+def _plainly(x, state, kernel, recurrent_kernel, bias, used, activation):
+    """The recurrence a step at a time: states (timesteps, batch, units), final state."""
+    activate, _ = _loops.ACTIVATIONS[activation]
+    timesteps = x.shape[1]
+    projected = tf.matmul(x, kernel)
+    projected = _time_major(projected if bias is None else projected + bias)
+    counts = None if used is None else tf.transpose(used)[..., None]
+
+    def step(t, state, states):
+        new = activate(projected[t] + tf.matmul(state, recurrent_kernel))
+        state = new if counts is None else tf.where(counts[t], new, state)
+        return t + 1, state, states.write(t, state)
+
+    states = tf.TensorArray(x.dtype, size=timesteps, element_shape=state.shape)
+    loop = (tf.constant(0), state, states)
+    _, final, states = tf.while_loop(lambda t, *_: t < timesteps, step, loop, maximum_iterations=timesteps)
+    return states.stack(), final
