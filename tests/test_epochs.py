@@ -176,6 +176,19 @@ def test_a_batch_larger_than_the_data_is_all_of_it(rng):
     assert int(epochs.optimizer.iterations) == 1
 
 
+def test_sequences_of_about_one_length_and_streamed_data_lose_nothing(rng, monkeypatch):
+    """At a learning rate of next to nothing the figures are those of all examples, whatever batches they are in."""
+    monkeypatch.setattr("rnnzoo.epochs.STREAMED_STEPS", 1)
+    model, loss, inputs, targets, weights, _ = one_number(rng)
+    outputs = model(inputs).numpy()
+    expected = [((outputs - targets) ** 2).mean(), np.asarray(right(tf.constant(targets), outputs, weights)).mean()]
+    optimizer, how = keras.optimizers.SGD(1e-12), {"batch_size": BATCH, "lengths": LENGTHS, "in_memory": False}
+    epochs = CompiledEpochs(model, the_loss(loss), optimizer, inputs, targets, weights, correct=right, **how)
+    assert len(epochs._epochs.buckets.widths) > 1
+    np.testing.assert_allclose(epochs.run(orders()[0]), expected, rtol=1e-5)
+    assert int(optimizer.iterations) == epochs.steps
+
+
 def test_weights_may_be_in_double_precision(rng):
     """As `numpy.ones` gives them."""
     model, loss, inputs, targets, weights, how = one_number(rng)
