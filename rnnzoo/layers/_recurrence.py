@@ -8,7 +8,7 @@ from rnnzoo.layers import _loops
 # benchmarks/run.py, one core): the large products pay outside XLA, in TensorFlow's own kernels; and shrinking the batch
 # as sequences end pays for sorting it, and for compiling a loop a level.
 LARGE = 3e7
-LEVELS = 4
+LEVELS = 3
 # Fewer rows a level than this make slow products.
 ROWS = 8
 
@@ -117,21 +117,21 @@ def _prepared(x, used):
 
 def _shrinking(x, state, kernel, recurrent_kernel, bias, used, activation):
     """The same with rows in order of length, dropped as they end."""
-    lengths = _lengths(used)
+    lengths, levels = _lengths(used), LEVELS
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
     back = tf.argsort(order)
-    ends = _loops.level_ends(tf.gather(lengths, order), LEVELS)
+    ends = _loops.level_ends(tf.gather(lengths, order), levels)
     x, used = _time_major(tf.gather(x, order)), tf.transpose(tf.gather(used, order))
     state = tf.gather(state, order)
-    states, final = _loops.forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, levels=LEVELS)
+    states, final = _loops.forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, levels=levels)
 
     def gradients(d_states, d_final):
         d_states = None if d_states is None else tf.gather(d_states, order, axis=1)
         weights = kernel, recurrent_kernel
         d_state, d_kernel, d_recurrent, d_bias, d_z = _loops.backward(
-            x, used, ends, state, *weights, states, d_states, tf.gather(d_final, order), activation, levels=LEVELS
+            x, used, ends, state, *weights, states, d_states, tf.gather(d_final, order), activation, levels=levels
         )
-        d_x = tf.gather(_time_major(_loops.input_gradient(d_z, ends, kernel, levels=LEVELS)), back)
+        d_x = tf.gather(_time_major(_loops.input_gradient(d_z, ends, kernel, levels=levels)), back)
         return d_x, tf.gather(d_state, back), d_kernel, d_recurrent, None if bias is None else d_bias
 
     return (tf.gather(states, back, axis=1), tf.gather(final, back)), gradients
