@@ -6,7 +6,7 @@ import tensorflow as tf
 from rnnzoo.building import create_task, load_trained
 from rnnzoo.errors import InputError
 from rnnzoo.registry import load_preset
-from rnnzoo.serving import Serving
+from rnnzoo.serving import CompiledAnswers, Serving
 
 # A batch holds at most so many timesteps, padding included, and so many samples: memory stays bounded at any length.
 TIMESTEPS, SAMPLES = 2**20, 1024
@@ -28,6 +28,7 @@ class Predictor:
         serving = Serving(model, task)
         # One signature: the functions are traced once, whatever the batch size and the length.
         self._answers = tf.function(serving.answers, input_signature=[task.input.spec], autograph=False)
+        self._compiled = CompiledAnswers(serving)
         self._scores = tf.function(serving.scores, input_signature=[task.input.spec], autograph=False)
 
     def predict(self, inputs, progress=None):
@@ -86,8 +87,10 @@ class Predictor:
         """Checked inputs -> a list of their answers."""
         answers = [None] * len(checked)
         for indices in self._batches(checked):
-            named = self._answers(self.task.input.tensor([checked[i] for i in indices]))
-            named = {name: tensor.numpy() for name, tensor in named.items()}
+            batch = [checked[i] for i in indices]
+            named = self._compiled(batch)
+            if named is None:
+                named = {name: tensor.numpy() for name, tensor in self._answers(self.task.input.tensor(batch)).items()}
             for i, answer in zip(indices, self.task.answer.answers(named), strict=True):
                 answers[i] = answer
             if progress is not None:

@@ -1,10 +1,14 @@
 """Raw input of every kind, and what is wrong with it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import rnnzoo
+from rnnzoo.serving import CompiledAnswers, padded_length
+from rnnzoo.tasks._inputs import TextInput
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +177,88 @@ def test_no_retracing(digit_sum):
     for texts in (["1"], ["12", "345"], ["9" * 50] * 5):
         digit_sum.predict(texts)
     assert digit_sum._answers.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("preset", rnnzoo.list_presets())
+def test_compiled_answers_are_the_same(preset, rng):
+    """What is asked for again and again is compiled for padded batches and lengths; nothing else may change."""
+    zoo, lone = rnnzoo.from_preset(preset), rnnzoo.from_preset(preset)
+    lone._compiled = lambda checked: None
+    held_out = zoo.task.tests()["held_out"]().inputs
+    for count in (1, 3, 32, 33):
+        inputs = [held_out[i] for i in rng.integers(0, len(held_out), count)]
+        right = lone.predict(inputs)
+        for _ in range(4):
+            assert zoo.predict(inputs) == right
+    if zoo.task.answer.generated:  # written step by step, by a loop that may end anywhere
+        assert not zoo._compiled._compiled
+
+
+def test_compiled_answers_are_exact_at_every_length(digit_sum, rng):
+    zoo = rnnzoo.from_preset("digit-sum")
+    for length in (1, 8, 9, 100, 4096):
+        text = "".join(map(str, rng.integers(0, 10, length)))
+        for _ in range(4):
+            assert zoo.predict([text]) == [sum(map(int, text))]
+    assert len(zoo._compiled._compiled) == 4  # 1 and 8 share one
+
+
+@pytest.mark.parametrize("options", [{}, {"end_token": True}, {"reverse": True}, {"end_token": True, "reverse": True}])
+def test_token_ids_are_those_of_the_front(digit_sum, options):
+    """Predicting single texts does in NumPy what the exported graph does in TensorFlow."""
+    text_input = TextInput("digits", "0123456789٣", "[0-9٣]+", "digits", "1", **options)
+    compiled = CompiledAnswers(SimpleNamespace(task=SimpleNamespace(input=text_input), decoder=None))
+    texts = ["1294", "7", "00٣12345678"]
+    ids = text_input.front(text_input.tensor(texts)).numpy()
+    np.testing.assert_array_equal(compiled.token_ids(texts, *ids.shape), ids)
+    padded = compiled.token_ids(texts, 4, ids.shape[1] + 3)
+    assert (padded[3] == 0).all() and (padded[:, ids.shape[1] :] == 0).all()
+
+
+def test_what_is_compiled_is_bounded(monkeypatch):
+    """One trace, and few buckets over all lengths; none of them for a lone prediction or a long text."""
+    zoo = rnnzoo.from_preset("digit-sum")
+    zoo.predict(["1" * 5000] * 4)
+    for length in (1, 30, 1, 30, 1, 30):  # never three times in a row
+        zoo.predict(["1" * length])
+    assert zoo._compiled._function is None
+    traced = []
+    answers_of = zoo._compiled._serving.answers_of
+    monkeypatch.setattr(zoo._compiled._serving, "answers_of", lambda ids: traced.append(ids.shape) or answers_of(ids))
+    for length in range(80, 97):
+        zoo.predict(["1" * length])
+    assert len(traced) == 1 and zoo._compiled._compiled == {(1, 96)}
+    assert zoo._answers.experimental_get_tracing_count() == 1
+    lengths = range(1, CompiledAnswers.TIMESTEPS + 1)
+    assert len(set(map(padded_length, lengths))) < 40
+    assert all(length <= padded_length(length) <= max(8, 1.25 * length) for length in lengths)
+
+
+def test_what_is_met_often_is_compiled_though_never_in_a_row():
+    zoo = rnnzoo.from_preset("digit-sum")
+    for _ in range(CompiledAnswers.IN_ALL):
+        assert zoo.predict(["1" * 20]) + zoo.predict(["1" * 30]) == [20, 30]
+    assert zoo._compiled._compiled == {(1, 20), (1, 32)}
+
+
+def test_compiled_answers_follow_the_weights():
+    zoo = rnnzoo.from_preset("digit-sum")
+    for _ in range(4):
+        assert zoo.predict(["1294"]) == [16]
+    assert zoo._compiled._compiled
+    zoo.model.get_layer("readout").set_weights([2 * w for w in zoo.model.get_layer("readout").get_weights()])
+    assert zoo.predict(["1294"]) == [32]
+
+
+def test_what_xla_does_not_know_runs_as_before():
+    zoo = rnnzoo.from_preset("digit-sum")
+    serving = zoo._compiled._serving
+    zoo._compiled._serving = SimpleNamespace(
+        answers_of=lambda ids: {"sum": tf.strings.length(tf.strings.as_string(ids[:, 0]))}
+    )
+    for _ in range(5):
+        assert zoo.predict(["1294"]) == [16]
+    assert not zoo._compiled._compiled
 
 
 def test_scores_of_sequences_are_padded_with_zeros():
