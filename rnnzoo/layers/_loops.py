@@ -20,6 +20,8 @@ ACTIVATIONS = {
 }
 # A chunk has up to so many timesteps: enough rows for a fast product, few enough to stay in the cache.
 CHUNK = 16
+# So few timesteps are written out instead: compiling them takes no longer than a loop.
+FEW = 8
 
 
 def compiled(function):
@@ -75,6 +77,41 @@ def _write(array, part, timestep):
 def _read(array, start, count, rows):
     """`count` timesteps of the first `rows` rows, from `start` on."""
     return tf.slice(array, [start, 0, *[0] * (len(array.shape) - 2)], [count, rows, *array.shape[2:]])
+
+
+def few_steps_forward(x, used, state, kernel, recurrent_kernel, bias, activation):
+    """`forward` of a few timesteps, written out: without the loops' own cost."""
+    activate, _ = ACTIVATIONS[activation]
+    timesteps, batch, features, units = x.shape[0], batch_of(x, 1), x.shape[2], kernel.shape[1]
+    projected = tf.matmul(tf.reshape(x, [timesteps * batch, features]), kernel)
+    projected = tf.reshape(projected if bias is None else projected + bias, [timesteps, batch, units])
+    states = []
+    for t in range(timesteps):
+        new = activate(projected[t] + tf.matmul(state, recurrent_kernel))
+        state = new if used is None else tf.where(used[t][:, None], new, state)
+        states.append(state)
+    return tf.stack(states), state
+
+
+def few_steps_backward(x, used, state, kernel, recurrent_kernel, states, d_states, d_final, activation):
+    """`backward` of a few timesteps, written out."""
+    _, slope = ACTIVATIONS[activation]
+    timesteps, batch, features, units = x.shape[0], batch_of(x, 1), x.shape[2], kernel.shape[1]
+    d_state, d_z = tf.zeros_like(state) if d_final is None else d_final, []
+    for t in reversed(range(timesteps)):
+        d_state = d_state if d_states is None else d_state + d_states[t]
+        d_step, kept = d_state * slope(states[t]), None
+        if used is not None:
+            counts, zeros = used[t][:, None], tf.zeros_like(d_state)
+            d_step, kept = tf.where(counts, d_step, zeros), tf.where(counts, zeros, d_state)
+        d_state = tf.matmul(d_step, recurrent_kernel, transpose_b=True)
+        d_state = d_state if kept is None else d_state + kept
+        d_z.insert(0, d_step)
+    d_z = tf.stack(d_z)
+    before = tf.concat([state[None], states[:-1]], 0)
+    seen, before, flat = (tf.reshape(a, [timesteps * batch, -1]) for a in (x, before, d_z))
+    d_kernel, d_recurrent_kernel = (tf.matmul(a, flat, transpose_a=True) for a in (seen, before))
+    return d_state, d_kernel, d_recurrent_kernel, tf.reduce_sum(flat, 0), d_z
 
 
 @compiled

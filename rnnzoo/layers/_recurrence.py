@@ -92,18 +92,26 @@ def _chunked(x, state, kernel, recurrent_kernel, bias, used, activation):
 
 @_loops.compiled
 def _chunked_forward(x, state, kernel, recurrent_kernel, bias, used, activation):
-    return _loops.forward(*_prepared(x, used), state, kernel, recurrent_kernel, bias, activation, levels=1)
+    x, used, ends = _prepared(x, used)
+    weights = kernel, recurrent_kernel, bias
+    if x.shape[0] <= _loops.FEW:
+        return _loops.few_steps_forward(x, used, state, *weights, activation)
+    return _loops.forward(x, used, ends, state, *weights, activation, levels=1)
 
 
 @_loops.compiled
 def _chunked_backward(x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation):
     x, used, ends = _prepared(x, used)
-    weights = kernel, recurrent_kernel
-    return _loops.backward(x, used, ends, state, *weights, states, d_states, d_final, activation, levels=1)
+    rest = kernel, recurrent_kernel, states, d_states, d_final, activation
+    if x.shape[0] <= _loops.FEW:
+        return _loops.few_steps_backward(x, used, state, *rest)
+    return _loops.backward(x, used, ends, state, *rest, levels=1)
 
 
 @_loops.compiled
 def _chunked_input_gradient(d_z, kernel, used):
+    if d_z.shape[0] <= _loops.FEW:
+        return tf.einsum("tbu,fu->btf", d_z, kernel)
     ends = tf.constant([d_z.shape[0]]) if used is None else _loops.level_ends(_lengths(used), 1)
     return _time_major(_loops.input_gradient(d_z, ends, kernel, levels=1))
 
