@@ -97,15 +97,22 @@ class CompiledAnswers:
             return False
         try:
             if self._function is None:
-                # The concrete function: choosing among the traces of a `tf.function` takes as long as a short text does.
-                function = tf.function(self._serving.answers_of, jit_compile=True, autograph=False)
-                self._function = function.get_concrete_function(tf.TensorSpec([None, None], tf.int32))
+                self._function = _direct(self._serving.answers_of)
             self._function(tf.zeros(bucket, tf.int32))
         except tf.errors.OpError:  # XLA does not know all that TensorFlow does, strings for one
             self._able = False
             return False
         self._compiled.add(bucket)
         return True
+
+
+def _direct(function):
+    """(batch, timesteps) int32 -> what `function` returns: compiled, and called with as little Python as can be."""
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    compiled = compiled.get_concrete_function(tf.TensorSpec([None, None], tf.int32))
+    captured = list(compiled.captured_inputs)  # the model's variables themselves, not their values
+    # Choosing among traces and checking arguments would take as long as a hundred timesteps do.
+    return lambda ids: compiled.inference_fn.call_preflattened([ids, *captured])
 
 
 def padded_length(timesteps):

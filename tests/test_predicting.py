@@ -252,7 +252,6 @@ def test_compiled_answers_follow_the_weights():
 
 def test_what_xla_does_not_know_runs_as_before():
     zoo = rnnzoo.from_preset("digit-sum")
-    serving = zoo._compiled._serving
     zoo._compiled._serving = SimpleNamespace(
         answers_of=lambda ids: {"sum": tf.strings.length(tf.strings.as_string(ids[:, 0]))}
     )
