@@ -1,107 +1,138 @@
-"""The recurrent layer against stock Keras, and PyTorch where it is installed: whole train steps on pinned cores.
+"""A train step of one recurrent layer: rnnzoo's against stock Keras, PyTorch and bare matrix products; and its memory.
 
-    python benchmarks/layer.py                 # one core, then two; about ten minutes
-    python benchmarks/layer.py --quick         # one core, a fifth of the time
-    python benchmarks/layer.py -o table.md     # the table into a file
-
-A step is forward, backward and Adam on one batch, `train_on_batch` with Keras's defaults; each figure is the median over
-interleaved runs, in milliseconds, and each ratio is what the other side takes over what rnnzoo takes. "Fill" is the share
-of timesteps that the mask uses, right-padded.
+A step is forward, backward and Adam on one batch of (batch, timesteps, features) through a layer of `units` and a dense
+readout. "Fill" is the share of timesteps that the mask uses, right-padded, lengths uniform around it; PyTorch runs over
+the padding and gathers the last valid state.
 """
 
-import argparse
-import os
-import platform
-import subprocess
+import resource
 import sys
-import time
 from pathlib import Path
 
 SHAPES = [(32, 4, 12, 128), (64, 32, 32, 64), (64, 100, 64, 128), (64, 256, 128, 256), (32, 784, 1, 100), (1, 100, 64, 128)]
 FILLS = [None, 0.75, 0.25]
+# What was asked for, at one core: stock Keras over the layer at each fill, and PyTorch over it without a mask.
+BARS = {
+    (32, 4, 12, 128): (1.6, 2, 2, 1.5),
+    (64, 32, 32, 64): (2, 3, 3, 2),
+    (64, 100, 64, 128): (1.5, 1.8, 2.5, 2),
+    (64, 256, 128, 256): (1.1, 1.3, 3, 2),
+    (32, 784, 1, 100): (1.8, 2.6, 2.6, 2.2),
+    (1, 100, 64, 128): (8, None, None, 5),
+}
 
 
-def main():
-    """Parses the command line; each comparison runs in a process of its own that is pinned before TensorFlow starts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one core, a fifth of the time")
-    parser.add_argument("-o", "--output", type=Path, help="write the table there instead of to standard output")
-    parser.add_argument("--case", help=argparse.SUPPRESS)  # CORES,SHAPE,FILL,SECONDS: one comparison, in this process
-    arguments = parser.parse_args()
-    if arguments.case:
-        compare(*(None if part == "None" else float(part) for part in arguments.case.split(",")))
-        return
-    lines = [f"{platform.machine()}, {processor()}, Python {platform.python_version()}, {versions()}", ""]
-    lines += ["| cores | batch, timesteps, features, units | fill | rnnzoo ms | Keras ms | ratio | PyTorch ms | ratio |"]
-    lines += [f"|{' --- |' * 9}"]
-    for cores in (1,) if arguments.quick else (1, 2):
-        for shape in range(len(SHAPES)):
-            for fill in FILLS if SHAPES[shape][0] > 1 else [None]:
-                case = f"{cores},{shape},{fill},{0.4 if arguments.quick else 2}"
-                command = [sys.executable, __file__, "--case", case]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                lines.append(done.stdout.strip().splitlines()[-1])
-                print(lines[-1], file=sys.stderr, flush=True)
-    text = "\n".join(lines) + "\n"
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+def cases(quick):
+    """The comparisons, each for `measure.in_own_process("layer", case)`."""
+    return [
+        {"cores": cores, "shape": shape, "fill": fill, "seconds": 0.25 if quick else 1.5, "whole": not quick}
+        for cores in ((1,) if quick else (1, 2))
+        for shape in SHAPES
+        for fill in (FILLS if shape[0] > 1 else [None])
+    ]
 
 
-def compare(cores, shape, fill, seconds):
-    """Prints one row of the table."""
-    cores, shape = int(cores), SHAPES[int(shape)]
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow", OMP_NUM_THREADS=str(cores))
+def memory_cases(quick):
+    """One process a side, since a process's peak cannot be told apart by sides."""
+    shapes = [SHAPES[4]] if quick else SHAPES
+    return [{"cores": 1, "shape": shape, "memory": side} for shape in shapes for side in ("rnnzoo", "keras")]
+
+
+def measure(case):
+    """One comparison: the milliseconds of each side's step, "bare" being its matrix products; or one side's memory.
+
+    "rnnzoo" is the layer in the same compiled train step as "keras"; "rnnzoo_fit" is a step of `rnnzoo.fit`, where a whole
+    epoch is compiled; "torch" is missing where PyTorch is not installed.
+    """
     import keras
-    import numpy as np
-    import tensorflow as tf
+    from measure import import_torch, interleaved
 
     from rnnzoo.layers import SimpleRNN
 
-    tf.config.threading.set_intra_op_parallelism_threads(cores)
-    tf.config.threading.set_inter_op_parallelism_threads(cores)
-    batch, timesteps, features, units = shape
+    if "memory" in case:
+        return memory({"rnnzoo": SimpleRNN, "keras": keras.layers.SimpleRNN}[case["memory"]], case["shape"])
+    x, y, lengths = batch(case["shape"], case["fill"])
+    units = case["shape"][3]
+    sides = {
+        "rnnzoo": keras_step(SimpleRNN, x, y, lengths, units),
+        "keras": keras_step(keras.layers.SimpleRNN, x, y, lengths, units),
+        "bare": bare_products(case["shape"]),
+    }
+    torch = import_torch()
+    if torch:
+        sides["torch"] = torch_step(torch, x, y, lengths, units)
+    # An epoch of many steps where they are short.
+    steps = 200 if x.size * units < 1e8 else 10
+    if case["whole"]:
+        sides["rnnzoo_fit"] = compiled_epoch(SimpleRNN, x, y, lengths, units, steps)
+    figures = interleaved(sides, case["seconds"])
+    if case["whole"]:
+        figures["rnnzoo_fit"] = {name: round(value / steps, 4) for name, value in figures["rnnzoo_fit"].items()}
+    return figures
+
+
+def batch(shape, fill):
+    """Random inputs (batch, timesteps, features), targets (batch, 1) and lengths (batch,), or `None` without a mask."""
+    import numpy as np
+
+    size, timesteps, features, _ = shape
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch, timesteps, features)).astype("float32")
-    y = rng.normal(size=(batch, 1)).astype("float32")
-    # Uniform lengths around the mean that gives the fill.
-    spread = timesteps * min(fill or 1, 1 - (fill or 1))
-    lengths = rng.uniform(timesteps * (fill or 1) - spread, timesteps * (fill or 1) + spread, batch)
-    lengths = np.clip(np.round(lengths), 1, timesteps).astype(int)
-    mask = np.arange(timesteps) < lengths[:, None]
-
-    def keras_step(layer):
-        inputs = keras.Input((timesteps, features)), keras.Input((timesteps,), dtype="bool")
-        hidden = layer(units)(inputs[0], mask=inputs[1] if fill else None)
-        model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
-        model.compile("adam", "mse")
-        data = [tf.constant(x), tf.constant(mask)], tf.constant(y)
-        return lambda: model.train_on_batch(*data)
-
-    steps = {"rnnzoo": keras_step(SimpleRNN), "keras": keras_step(keras.layers.SimpleRNN)}
-    torch_step = make_torch_step(x, y, lengths if fill else None, units, cores)
-    if torch_step:
-        steps["torch"] = torch_step
-    figures = medians(steps, seconds)
-    cells = [cores, ", ".join(map(str, shape)), "no mask" if fill is None else f"{fill:.0%}", f"{figures['rnnzoo']:.2f}"]
-    for other in ("keras", "torch"):
-        known = other in figures
-        cells += [f"{figures[other]:.2f}", f"{figures[other] / figures['rnnzoo']:.2f}"] if known else ["not installed", ""]
-    print(f"| {' | '.join(map(str, cells))} |")
+    x = rng.normal(size=(size, timesteps, features)).astype("float32")
+    y = rng.normal(size=(size, 1)).astype("float32")
+    if fill is None:
+        return x, y, None
+    spread = timesteps * min(fill, 1 - fill)
+    lengths = rng.uniform(timesteps * fill - spread, timesteps * fill + spread, size)
+    return x, y, np.clip(np.round(lengths), 1, timesteps).astype(int)
 
 
-def make_torch_step(x, y, lengths, units, cores):
-    """The same train step in PyTorch: padded, the last valid state gathered; `None` where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-    torch.set_num_threads(cores)
+def keras_model(layer, x, lengths, units):
+    """The model, and its inputs: a mask beside the sequences where there are lengths."""
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(0)
+    _, timesteps, features = x.shape
+    inputs = keras.Input((timesteps, features))
+    if lengths is None:
+        model = keras.Model(inputs, keras.layers.Dense(1)(layer(units)(inputs)))
+        data = x
+    else:
+        used = keras.Input((timesteps,), dtype="bool")
+        model = keras.Model([inputs, used], keras.layers.Dense(1)(layer(units)(inputs, mask=used)))
+        data = [x, np.arange(timesteps) < lengths[:, None]]
+    model.compile("adam", "mse")
+    return model, data
+
+
+def keras_step(layer, x, y, lengths, units):
+    """One call of the function that `model.fit` calls for each batch."""
+    import keras
+    import tensorflow as tf
+
+    model, data = keras_model(layer, x, lengths, units)
+    data = keras.tree.map_structure(tf.constant, (data, y))
+    model.optimizer.build(model.trainable_variables)
+    step = tf.function(lambda data: model.train_step(data)["loss"])
+    return lambda: step(data).numpy()
+
+
+def compiled_epoch(layer, x, y, lengths, units, steps):
+    """An epoch of `steps` steps through `rnnzoo.fit`."""
+    import keras
+    import numpy as np
+
+    import rnnzoo
+
+    model, data = keras_model(layer, x, lengths, units)
+    data, y = keras.tree.map_structure(lambda array: np.concatenate([array] * steps), (data, y))
+    return lambda: rnnzoo.fit(model, data, y, batch_size=len(x), verbose=0, shuffle=False)
+
+
+def torch_step(torch, x, y, lengths, units):
+    """The same train step in PyTorch."""
     rnn, readout = torch.nn.RNN(x.shape[2], units, batch_first=True), torch.nn.Linear(units, 1)
-    parameters = [*rnn.parameters(), *readout.parameters()]
-    optimizer = torch.optim.Adam(parameters)
+    optimizer = torch.optim.Adam([*rnn.parameters(), *readout.parameters()])
     x, y = torch.from_numpy(x), torch.from_numpy(y)
     last = None if lengths is None else torch.from_numpy(lengths - 1)
 
@@ -112,48 +143,54 @@ def make_torch_step(x, y, lengths, units, cores):
         loss = torch.nn.functional.mse_loss(readout(state), y)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
 
-def medians(steps, seconds):
-    """Each step's median time in ms, the steps taking turns."""
-    taken = {name: [] for name in steps}
-    for step in steps.values():
-        step(), step()
-    end = time.perf_counter() + seconds * len(steps)
-    while time.perf_counter() < end or min(map(len, taken.values())) < 5:
-        # In turns that are reversed every time: what runs before it leaves its traces in the caches.
-        steps = dict(reversed(steps.items()))
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            taken[name].append(time.perf_counter() - begin)
-    return {name: sorted(times)[len(times) // 2] * 1e3 for name, times in taken.items()}
+def bare_products(shape):
+    """The matrix products of a step and nothing else, NumPy's: the inputs of all timesteps, each step there and back, the sums."""
+    import numpy as np
+
+    size, timesteps, features, units = shape
+    rng = np.random.default_rng(0)
+    x, z = (rng.normal(size=(timesteps * size, width)).astype("float32") for width in (features, units))
+    kernel, recurrent = (rng.normal(size=(width, units)).astype("float32") for width in (features, units))
+    states = list(z.reshape(timesteps, size, units))
+
+    def products():
+        x @ kernel
+        for state in states:
+            state @ recurrent
+            state @ recurrent.T
+        x.T @ z
+        z.T @ z
+
+    return products
 
 
-def processor():
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+def memory(layer, shape):
+    """MB of one side: the whole process's peak, and what a step needs at its peak beyond what lies there between steps."""
+    import ctypes
+
+    x, y, lengths = batch(shape, None)
+    step = keras_step(layer, x, y, lengths, shape[3])
+    for _ in range(3):
+        step()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    working = []
+    for _ in range(5):
+        if not sys.platform.startswith("linux"):
+            break
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = status("VmRSS")
+        step()
+        working.append(status("VmHWM") - before)
+    return {"peak": round(peak, 1), "step": round(sorted(working)[len(working) // 2], 1) if working else None}
 
 
-def versions():
-    """The versions that are compared."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = []
-    for package in ("rnnzoo", "keras", "tensorflow", "torch"):
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"{package} not installed")
-    return ", ".join(found)
-
-
-if __name__ == "__main__":
-    main()
+def status(key):
+    """A figure of this process in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024

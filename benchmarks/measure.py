@@ -22,6 +22,9 @@ def in_own_process(script, case):
     code = "import sys, json, measure; measure.child(sys.argv[1], json.loads(sys.argv[2]))"
     command = [sys.executable, "-c", code, script, json.dumps(case)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "memory" in case:  # every buffer of 64 kB or more goes back to the system when it is freed
+        environment |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    environment |= {"OPENBLAS_NUM_THREADS": str(case["cores"])}
     environment |= {"KERAS_BACKEND": "tensorflow", "OMP_NUM_THREADS": str(case["cores"])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:

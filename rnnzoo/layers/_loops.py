@@ -36,6 +36,11 @@ def chunk_length(timesteps):
     return next((k for k in range(CHUNK, 5, -1) if timesteps % k == 0), 8)
 
 
+def is_narrow(kernel):
+    """Whether the inputs' gradient is so much smaller than that of the pre-activations that it is kept instead."""
+    return 4 * kernel.shape[0] <= kernel.shape[1]
+
+
 def batch_of(array, axis):
     """The size of the batch, a number where it is known and else a tensor."""
     return array.shape[axis] or tf.shape(array)[axis]
@@ -111,6 +116,8 @@ def few_steps_backward(x, used, state, kernel, recurrent_kernel, states, d_state
     before = tf.concat([state[None], states[:-1]], 0)
     seen, before, flat = (tf.reshape(a, [timesteps * batch, -1]) for a in (x, before, d_z))
     d_kernel, d_recurrent_kernel = (tf.matmul(a, flat, transpose_a=True) for a in (seen, before))
+    if is_narrow(kernel):
+        d_z = tf.reshape(tf.matmul(flat, kernel, transpose_b=True), [timesteps, batch, features])
     return d_state, d_kernel, d_recurrent_kernel, tf.reduce_sum(flat, 0), d_z
 
 
@@ -177,7 +184,8 @@ def backward(x, used, ends, state, kernel, recurrent_kernel, states, d_states, d
     Returns:
         d_state: (batch, units), of the state before the first timestep.
         d_kernel, d_recurrent_kernel, d_bias: the sums over all timesteps.
-        d_z: (timesteps, batch, units), of the pre-activations.
+        d_z: (timesteps, batch, units), of the pre-activations; where there are few features (`is_narrow`), which makes it
+            much the smaller, `d_x` (timesteps, batch, features), of the inputs.
     """
     _, slope = ACTIVATIONS[activation]
     timesteps, batch, features, units = x.shape[0], batch_of(x, 1), x.shape[2], kernel.shape[1]
@@ -187,7 +195,8 @@ def backward(x, used, ends, state, kernel, recurrent_kernel, states, d_states, d
     d_states = None if d_states is None else _padded(d_states, timesteps, chunk)
     d_final = tf.zeros([batch, units], x.dtype) if d_final is None else d_final
     totals = tf.zeros([features, units], x.dtype), tf.zeros([units, units], x.dtype), tf.zeros([units], x.dtype)
-    d_z = tf.zeros([x.shape[0], batch, units], x.dtype)
+    narrow = is_narrow(kernel)
+    d_z = tf.zeros([x.shape[0], batch, features if narrow else units], x.dtype)
     rows_of = _rows(batch, levels)
     d_state = d_final[: rows_of[-1]]
     start = (ends[-1] - 1) // chunk * chunk
@@ -222,6 +231,8 @@ def backward(x, used, ends, state, kernel, recurrent_kernel, states, d_states, d
             before = tf.reshape(tf.concat([earlier, after[:-1]], 0), [chunk * rows, units])
             flat = tf.reshape(d_chunk, [chunk * rows, units])
             seen = tf.reshape(_read(x, start, chunk, rows), [chunk * rows, features])
+            if narrow:
+                d_chunk = tf.reshape(tf.matmul(flat, kernel, transpose_b=True), [chunk, rows, features])
             return (
                 start - chunk,
                 d_state,

@@ -33,7 +33,7 @@ def recurrence(x, state, kernel, recurrent_kernel, bias, used, activation, retur
         states: (timesteps, batch, units), or `None`. Past the last used timestep of a row they may be zeros.
         final: (batch, units).
     """
-    way = _way(x.shape, kernel.shape[1], used)
+    way = _way(x.shape, kernel, used)
     tensors = [tensor for tensor in (x, state, kernel, recurrent_kernel, bias) if tensor is not None]
 
     @tf.custom_gradient
@@ -65,14 +65,16 @@ def _five(tensors):
     return tensors if len(tensors) == 5 else (*tensors, None)
 
 
-def _way(shape, units, used):
+def _way(shape, kernel, used):
     """The function that runs a pass: large or small, shrinking or not."""
     batch, timesteps, features = shape
+    units = kernel.shape[1]
     # A batch of unknown size is taken for one of 32, Keras's default.
     large = timesteps * (batch or 32) * units * (units + features) >= LARGE
     if not large or (batch or 32) < 2 * ROWS:
         return _chunked
-    return _in_large_products if used is None else _shrinking
+    # With few features there is little of the input projection to gain, and its memory to lose.
+    return _shrinking if used is not None else _chunked if _loops.is_narrow(kernel) else _in_large_products
 
 
 def _chunked(x, state, kernel, recurrent_kernel, bias, used, activation):
@@ -83,8 +85,8 @@ def _chunked(x, state, kernel, recurrent_kernel, bias, used, activation):
         d_state, d_kernel, d_recurrent, d_bias, d_z = _chunked_backward(
             x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation
         )
-        # Apart from the others: where nobody asks for it, TensorFlow leaves it out.
-        d_x = _chunked_input_gradient(d_z, kernel, used)
+        # Apart from the others, if it is costly: where nobody asks for it, TensorFlow leaves it out.
+        d_x = _time_major(d_z) if _loops.is_narrow(kernel) else _chunked_input_gradient(d_z, kernel, used)
         return d_x, d_state, d_kernel, d_recurrent, None if bias is None else d_bias
 
     return (states, final), gradients
@@ -139,7 +141,8 @@ def _shrinking(x, state, kernel, recurrent_kernel, bias, used, activation):
         d_state, d_kernel, d_recurrent, d_bias, d_z = _loops.backward(
             x, used, ends, state, *weights, states, d_states, tf.gather(d_final, order), activation, levels=levels
         )
-        d_x = tf.gather(_time_major(_loops.input_gradient(d_z, ends, kernel, levels=levels)), back)
+        d_x = d_z if _loops.is_narrow(kernel) else _loops.input_gradient(d_z, ends, kernel, levels=levels)
+        d_x = tf.gather(_time_major(d_x), back)
         return d_x, tf.gather(d_state, back), d_kernel, d_recurrent, None if bias is None else d_bias
 
     return (tf.gather(states, back, axis=1), tf.gather(final, back)), gradients

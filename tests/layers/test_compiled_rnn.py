@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnnzoo.layers import SimpleRNN, _recurrence, simple_rnn
+from rnnzoo.layers import SimpleRNN, _loops, _recurrence, simple_rnn
 
 # More timesteps than a chunk and no multiple of one; enough rows for every level.
 BATCH, TIMESTEPS, FEATURES, UNITS = 33, 19, 2, 5
@@ -55,8 +55,8 @@ def compiling(monkeypatch):
     return begin
 
 
-def twins(rng, dtype="float32", **options):
-    layers = [cls(UNITS, dtype=dtype, **options) for cls in (SimpleRNN, keras.layers.SimpleRNN)]
+def twins(rng, dtype="float32", units=UNITS, **options):
+    layers = [cls(units, dtype=dtype, **options) for cls in (SimpleRNN, keras.layers.SimpleRNN)]
     for layer in layers:
         layer.build((BATCH, None, FEATURES))
     weights = [rng.uniform(-0.6, 0.6, weight.shape) for weight in layers[0].get_weights()]
@@ -81,8 +81,9 @@ def outputs_and_gradients(layer, x, state, mask, weigh):
 
 
 def assert_same(layers, rng, dtype, mask, timesteps=TIMESTEPS):
-    x, state = (tf.constant(rng.normal(size=s), dtype) for s in [(BATCH, timesteps, FEATURES), (BATCH, UNITS)])
-    weigh = {3: rng.normal(size=(BATCH, timesteps, UNITS)), 2: rng.normal(size=(BATCH, UNITS))}
+    units = layers[0].units
+    x, state = (tf.constant(rng.normal(size=s), dtype) for s in [(BATCH, timesteps, FEATURES), (BATCH, units)])
+    weigh = {3: rng.normal(size=(BATCH, timesteps, units)), 2: rng.normal(size=(BATCH, units))}
     mask = None if mask is None else tf.constant(mask)
     ours, stock = (outputs_and_gradients(layer, x, state, mask, weigh) for layer in layers)
     for kind, a, b in zip(("outputs", "gradients"), ours, stock, strict=True):
@@ -107,6 +108,16 @@ def test_every_option_equals_keras(rng, compiling, options):
     passes = compiling("shrinking")
     assert_same(twins(rng, **OPTIONS[options]), rng, "float32", a_mask("right", rng))
     assert passes
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("timesteps", [4, TIMESTEPS])
+def test_few_features_equal_keras(rng, compiling, way, timesteps):
+    """Where the inputs' gradient comes out of the loop itself."""
+    compiling(way)
+    layers = twins(rng, "float64", units=4 * FEATURES, use_bias=False)
+    assert _loops.is_narrow(layers[0].cell.kernel)
+    assert_same(layers, rng, "float64", a_mask("right", rng, timesteps), timesteps)
 
 
 @pytest.mark.parametrize("timesteps", [2, 16, 32, 37])
