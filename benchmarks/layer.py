@@ -149,7 +149,7 @@ def torch_step(torch, x, y, lengths, units):
 
 
 def bare_products(shape):
-    """The matrix products of a step and nothing else, NumPy's: the inputs of all timesteps, each step there and back, the sums."""
+    """The matrix products of a step and nothing else, NumPy's: the input projection, each step there and back, the sums."""
     import numpy as np
 
     size, timesteps, features, units = shape

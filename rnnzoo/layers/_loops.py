@@ -101,7 +101,7 @@ def few_steps_forward(x, used, state, kernel, recurrent_kernel, bias, activation
 def few_steps_backward(x, used, state, kernel, recurrent_kernel, states, d_states, d_final, activation):
     """`backward` of a few timesteps, written out."""
     _, slope = ACTIVATIONS[activation]
-    timesteps, batch, features, units = x.shape[0], batch_of(x, 1), x.shape[2], kernel.shape[1]
+    timesteps, batch, features = x.shape[0], batch_of(x, 1), x.shape[2]
     d_state, d_z = tf.zeros_like(state) if d_final is None else d_final, []
     for t in reversed(range(timesteps)):
         d_state = d_state if d_states is None else d_state + d_states[t]
