@@ -8,13 +8,16 @@ warmed up before it is measured; how long that took is told beside.
 import statistics
 import time
 
+# What was asked for: stock Keras over rnnzoo, PyTorch over rnnzoo.
+BARS = {"digits": (10, 3.5), "addition": (2.5, None)}
 EXAMPLES, DIGITS, ALPHABET, UNITS, BATCH = 10_000, 4, 12, 128, 32
 
 
 def cases(quick):
     """The comparisons, each for `measure.in_own_process("epoch", case)`."""
-    epochs = 3 if quick else 15
-    return [{"name": name, "cores": cores, "epochs": epochs} for cores in (1, 2) for name in ("digits", "addition")]
+    if quick:
+        return [{"name": "digits", "cores": 1, "epochs": 5}]
+    return [{"name": name, "cores": cores, "epochs": 15} for cores in (1, 2) for name in ("digits", "addition")]
 
 
 def measure(case):

@@ -52,10 +52,16 @@ def split_own(examples):
 
 
 def _held_out(path, task):
+    return read_split(path, task)[1]
+
+
+def read_split(path, task):
+    """The two sides of `split_own` from a CSV file, which errors name."""
+    examples = read_csv(path, task)
     try:
-        return split_own(read_csv(path, task))[1]
+        return split_own(examples)
     except InputError as error:
-        raise InputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+        raise InputError(f"{path}: {error}") from None
 
 
 def _score(predictor, name, examples, progress):

@@ -19,14 +19,13 @@ from rnnzoo.building import architecture_module, build, create_task, sha256
 from rnnzoo.cards import card
 from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
 from rnnzoo.errors import InputError, MissingExtraError, TrainingError, nearest
-from rnnzoo.evaluating import evaluate, split_own
+from rnnzoo.evaluating import evaluate, read_split
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output
 from rnnzoo.predicting import Predictor
 from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset, override
 from rnnzoo.rounding import RoundingRefused, round_weights
 from rnnzoo.toml import dumps
-from rnnzoo.userdata import read_csv
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
 # half were used took 0.165 s an epoch instead of 0.229 s, and 2.2 s longer to compile.
@@ -96,7 +95,7 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
     progress = progress or (lambda stage, done, total, figures: None)
     task = create_task(preset)
     data = preset.own_data if data is None else data
-    own = None if data is None else read_csv(data, task)
+    own = None if data is None else read_split(data, task)
     with fresh_output(path, force, marker=PRESET, folder=True) as folder:
         trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)
         if data is not None:
@@ -124,7 +123,7 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
     Args:
         preset: the `Preset`.
         task: its task.
-        own: the user's `Examples` instead of the task's; their held-out part is left out.
+        own: `Examples` of the user's instead of the task's, a pair: those to train on, and those held out.
         logs: a folder for TensorBoard, or `None`.
         progress: see `train`.
         stage: what the progress is called.
@@ -134,7 +133,7 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
         A `Trained`.
     """
     recipe = preset.training
-    training, held_out = split_own(own) if own else (task.train(), task.tests()["held_out"]())
+    training, held_out = own or (task.train(), task.tests()["held_out"]())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if raw not in never])
     model = build(preset, seed=recipe.seed)

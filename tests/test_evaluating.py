@@ -2,6 +2,7 @@
 
 import pytest
 
+import rnnzoo
 from rnnzoo.errors import InputError
 from rnnzoo.evaluating import split_own
 from rnnzoo.tasks._task import Examples
@@ -19,3 +20,11 @@ def test_three_distinct_inputs_are_enough():
     training, held_out = split_own(Examples(["1", "2", "3", "1"], [1, 2, 3, 1]))
     assert len(set(held_out.inputs)) == 1 and len(training.inputs) + len(held_out.inputs) == 4
     assert not set(training.inputs) & set(held_out.inputs)
+
+
+def test_training_on_too_few_names_the_file(tmp_path):
+    path, run = tmp_path / "few.csv", tmp_path / "run"
+    path.write_text("12,3\n21,3\n12,3\n")
+    with pytest.raises(InputError, match=f"{path}: the data has 2 distinct inputs; at least 3 are needed"):
+        rnnzoo.train("digit-sum", data=path, run_dir=run)
+    assert not run.exists()

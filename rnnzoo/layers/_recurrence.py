@@ -9,6 +9,8 @@ from rnnzoo.layers import _loops
 # as sequences end pays for sorting it, and for compiling a loop a level.
 LARGE = 3e7
 LEVELS = 3
+# States (timesteps x batch x units) from which on the large products are made in pieces: 8 MB of float32.
+PIECES_FROM = 2**21
 # Fewer rows a level than this make slow products.
 ROWS = 8
 
@@ -149,24 +151,44 @@ def _shrinking(x, state, kernel, recurrent_kernel, bias, used, activation):
 
 
 def _in_large_products(x, state, kernel, recurrent_kernel, bias, used, activation):
-    """Without a mask: the input projection and the sums over all timesteps as TensorFlow's products, XLA for the steps."""
+    """Without a mask: the input projection and the sums over all timesteps as TensorFlow's products, XLA for the steps.
+
+    In pieces of the time where they are large: the pre-activations and their gradients are there a piece at a time.
+    """
     features, units = kernel.shape
-    batch, timesteps = _loops.batch_of(x, 0), x.shape[1]
-    seen = tf.reshape(_time_major(x), [-1, features])
-    projected = tf.matmul(seen, kernel)
-    projected = projected if bias is None else tf.nn.bias_add(projected, bias)
-    states, final = _loops.steps(tf.reshape(projected, [timesteps, batch, units]), state, recurrent_kernel, activation)
+    batch = _loops.batch_of(x, 0)
+    pieces = _pieces(x.shape[1], x.shape[0], units)
+    seen = [tf.reshape(part, [-1, features]) for part in tf.split(_time_major(x), pieces)]
+    before, states = [state], []  # the state before each piece; the states within it
+    for part, length in zip(seen, pieces, strict=True):
+        projected = tf.matmul(part, kernel)
+        projected = projected if bias is None else tf.nn.bias_add(projected, bias)
+        within, after = _loops.steps(tf.reshape(projected, [length, batch, units]), before[-1], recurrent_kernel, activation)
+        states.append(within)
+        before.append(after)
 
-    def gradients(d_states, d_final):
-        d_z, d_state = _loops.back_steps(states, d_states, d_final, recurrent_kernel, activation)
-        flat = tf.reshape(d_z, [-1, units])
-        d_x = tf.reshape(tf.matmul(flat, kernel, transpose_b=True), [timesteps, batch, features])
-        before, later = tf.reshape(states[:-1], [-1, units]), tf.reshape(d_z[1:], [-1, units])
-        d_recurrent = tf.matmul(before, later, transpose_a=True) + tf.matmul(state, d_z[0], transpose_a=True)
-        d_bias = None if bias is None else tf.reduce_sum(flat, 0)
-        return _time_major(d_x), d_state, tf.matmul(seen, flat, transpose_a=True), d_recurrent, d_bias
+    def gradients(d_states, d_state):
+        d_states = [None] * len(pieces) if d_states is None else tf.split(d_states, pieces)
+        d_x, d_kernel, d_recurrent, d_bias = [], 0.0, 0.0, 0.0
+        for i in reversed(range(len(pieces))):
+            d_z, d_state = _loops.back_steps(states[i], d_states[i], d_state, recurrent_kernel, activation)
+            flat = tf.reshape(d_z, [-1, units])
+            d_part = tf.matmul(flat, kernel, transpose_b=True)
+            d_x.insert(0, _time_major(tf.reshape(d_part, [pieces[i], batch, features])))
+            earlier, later = tf.reshape(states[i][:-1], [-1, units]), tf.reshape(d_z[1:], [-1, units])
+            d_recurrent += tf.matmul(earlier, later, transpose_a=True) + tf.matmul(before[i], d_z[0], transpose_a=True)
+            d_kernel += tf.matmul(seen[i], flat, transpose_a=True)
+            d_bias += tf.reduce_sum(flat, 0)
+        return tf.concat(d_x, 1), d_state, d_kernel, d_recurrent, None if bias is None else d_bias
 
-    return (states, final), gradients
+    return (tf.concat(states, 0), before[-1]), gradients
+
+
+def _pieces(timesteps, batch, units):
+    """The lengths of the pieces that the time is taken in: one, or up to four where the states take much memory."""
+    # A batch of unknown size is in one piece.
+    length = timesteps if timesteps * (batch or 0) * units < PIECES_FROM else -(-timesteps // 4)
+    return [min(length, timesteps - start) for start in range(0, timesteps, length)]
 
 
 def _time_major(array):

@@ -217,3 +217,30 @@ def test_nan_behind_the_mask_stays_there(rng, compiling):
     mask = tf.constant(a_mask("right", rng))
     x = tf.where(mask[..., None], tf.constant(rng.normal(size=(BATCH, TIMESTEPS, FEATURES)), "float32"), np.nan)
     assert np.isfinite(tf.function(lambda x: layer(x, mask=mask, training=True), autograph=False)(x)).all()
+
+
+@pytest.mark.parametrize("timesteps", [8, 10])
+def test_pieces_of_the_time_give_the_same(timesteps, monkeypatch):
+    """The large products in four pieces, even and uneven ones, against all of it within XLA."""
+    from rnnzoo.layers import _recurrence
+
+    monkeypatch.setattr(_recurrence, "PIECES_FROM", 1)
+    assert len(_recurrence._pieces(timesteps, 3, 5)) == 4 and sum(_recurrence._pieces(timesteps, 3, 5)) == timesteps
+    assert _recurrence._pieces(timesteps, None, 5) == [timesteps]
+    rng = np.random.default_rng(0)
+    shapes = [(3, timesteps, 4), (3, 5), (4, 5), (5, 5), (5,), (timesteps, 3, 5), (3, 5)]
+    *tensors, d_states, d_final = (tf.constant(rng.normal(size=shape) / 2) for shape in shapes)
+
+    def run(way, with_states):
+        @tf.function(autograph=False)
+        def both():
+            outputs, gradients = way(*tensors, None, "tanh")
+            return outputs, gradients(d_states if with_states else None, d_final)
+
+        return tf.nest.flatten(both())
+
+    for with_states in (True, False):
+        pieces, whole = (run(way, with_states) for way in (_recurrence._in_large_products, _recurrence._chunked))
+        assert len(pieces) == len(whole) == 7
+        for a, b in zip(pieces, whole, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)

@@ -1,0 +1,67 @@
+"""The table of measured speeds is the one that the figures give, and the README leads to it."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = set(sys.modules)
+    import run
+
+    yield run
+    for name in set(sys.modules) - before:  # names as short as theirs belong to nobody else's tests
+        if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == FOLDER:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def results(run):
+    return json.loads(run.RESULTS.read_text(encoding="utf-8"))
+
+
+def test_the_table_is_current(run, results):
+    assert run.TABLE.read_text(encoding="utf-8") == run.table(results), "run `python benchmarks/run.py --tables`"
+    assert run.PLOT.is_file()
+
+
+def test_every_comparison_was_measured(run, results):
+    for part, (_, cases) in run.PARTS.items():
+        measured = [case for case, _ in results[part]]
+        assert measured == json.loads(json.dumps(cases(False))), part
+
+
+def test_what_is_not_installed_is_said(run, results):
+    for part in ("layer", "scaling"):
+        for _, figures in results[part]:
+            figures.pop("torch", None)
+    for case, figures in results["epoch"] + results["prediction"]:
+        if case.get("kind") in (None, "single"):
+            figures.update(torch=None, onnx=None)
+    assert run.table(results).count(run.MISSING) > 50
+
+
+def test_below_the_bar_is_bold(run, results):
+    slow = copy.deepcopy(results)
+    for case, figures in slow["layer"]:
+        if case["cores"] == 1:
+            figures["keras"]["median"] = figures["rnnzoo"]["median"] / 2
+    for case, figures in slow["memory"]:
+        figures["peak"] = 2 if case["memory"] == "rnnzoo" else 1
+    assert run.table(slow).count("**0.50** (bar") == sum(
+        bar is not None for bars in run.layer.BARS.values() for bar in bars[:3]
+    )
+    assert run.table(slow).count("**2.00** (bar 1.1)") == len(run.layer.SHAPES)
+
+
+def test_the_readme_links_it():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(benchmarks/RESULTS.md)" in readme and "python benchmarks/run.py" in readme
