@@ -6,11 +6,13 @@ the padding and gathers the last valid state.
 """
 
 import resource
-import sys
+from functools import partial
 from pathlib import Path
 
 SHAPES = [(32, 4, 12, 128), (64, 32, 32, 64), (64, 100, 64, 128), (64, 256, 128, 256), (32, 784, 1, 100), (1, 100, 64, 128)]
 FILLS = [None, 0.75, 0.25]
+# Where the states are what takes the memory.
+LARGE = [((512, *shape[1:]), fill) for shape in (SHAPES[3], SHAPES[4]) for fill in (None, 0.75)]
 QUICK = [(0, None), (1, None), (1, 0.25)]
 # What was asked for, at one core: stock Keras over the layer at each fill, and PyTorch over it without a mask.
 BARS = {
@@ -37,15 +39,18 @@ def cases(quick):
 
 def memory_cases(quick):
     """One process a side, since a process's peak cannot be told apart by sides."""
-    shapes = [SHAPES[4]] if quick else SHAPES
-    return [{"cores": 1, "shape": shape, "memory": side} for shape in shapes for side in ("rnnzoo", "keras")]
+    shapes = [(SHAPES[4], None)] if quick else [(shape, None) for shape in SHAPES] + LARGE
+    return [
+        {"cores": 1, "shape": shape, "fill": fill, "memory": side} for shape, fill in shapes for side in ("rnnzoo", "keras")
+    ]
 
 
 def measure(case):
     """One comparison: the milliseconds of each side's step, "bare" being its matrix products; or one side's memory.
 
-    "rnnzoo" is the layer in the same compiled train step as "keras"; "rnnzoo_fit" is a step of `rnnzoo.fit`, where a whole
-    epoch is compiled; "torch" is missing where PyTorch is not installed.
+    "rnnzoo" is the layer in the same compiled train step as "keras"; "one_timestep" is that train step over one timestep
+    only, and so what it costs beside the recurrence; "rnnzoo_fit" is a step of `rnnzoo.fit`, where a whole epoch is
+    compiled; "torch" is missing where PyTorch is not installed.
     """
     import keras
     from measure import import_torch, interleaved
@@ -53,13 +58,14 @@ def measure(case):
     from rnnzoo.layers import SimpleRNN
 
     if "memory" in case:
-        return memory({"rnnzoo": SimpleRNN, "keras": keras.layers.SimpleRNN}[case["memory"]], case["shape"])
+        return memory({"rnnzoo": SimpleRNN, "keras": keras.layers.SimpleRNN}[case["memory"]], case["shape"], case["fill"])
     x, y, lengths = batch(case["shape"], case["fill"])
     units = case["shape"][3]
     sides = {
         "rnnzoo": keras_step(SimpleRNN, x, y, lengths, units),
         "keras": keras_step(keras.layers.SimpleRNN, x, y, lengths, units),
         "bare": bare_products(case["shape"]),
+        "one_timestep": keras_step(partial(keras.layers.SimpleRNN, unroll=True), x[:, :1], y, None, units),
     }
     torch = import_torch()
     if torch:
@@ -172,28 +178,24 @@ def bare_products(shape):
     return products
 
 
-def memory(layer, shape):
-    """MB of one side: the whole process's peak, and what a step needs at its peak beyond what lies there between steps."""
-    import ctypes
+def memory(layer, shape, fill):
+    """MB of one side: the whole process's peak, and how far that is above what was there before the first step.
 
-    x, y, lengths = batch(shape, None)
+    TensorFlow keeps what it has freed, so a process's first steps show what all of them need.
+    """
+    x, y, lengths = batch(shape, fill)
     step = keras_step(layer, x, y, lengths, shape[3])
+    before = status("VmRSS")
     for _ in range(3):
         step()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    working = []
-    for _ in range(5):
-        if not sys.platform.startswith("linux"):
-            break
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        before = status("VmRSS")
-        step()
-        working.append(status("VmHWM") - before)
-    return {"peak": round(peak, 1), "step": round(sorted(working)[len(working) // 2], 1) if working else None}
+    return {"peak": round(peak, 1), "step": None if before is None else round(peak - before, 1)}
 
 
 def status(key):
-    """A figure of this process in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    """A figure of this process in MB; `None` where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
     return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024

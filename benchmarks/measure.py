@@ -22,8 +22,6 @@ def in_own_process(script, case):
     code = "import sys, json, measure; measure.child(sys.argv[1], json.loads(sys.argv[2]))"
     command = [sys.executable, "-c", code, script, json.dumps(case)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if "memory" in case:  # every buffer of 64 kB or more goes back to the system when it is freed
-        environment |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     environment |= {"OPENBLAS_NUM_THREADS": str(case["cores"])}
     environment |= {"KERAS_BACKEND": "tensorflow", "OMP_NUM_THREADS": str(case["cores"])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -41,7 +39,7 @@ def child(script, case):
 
     tf.config.threading.set_intra_op_parallelism_threads(case["cores"])
     tf.config.threading.set_inter_op_parallelism_threads(case["cores"])
-    torch = import_torch()
+    torch = None if "memory" in case else import_torch()  # which takes memory itself
     if torch:
         torch.set_num_threads(case["cores"])
     print(json.dumps(importlib.import_module(script).measure(case)))

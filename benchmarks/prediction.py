@@ -115,6 +115,7 @@ def onnx_step(model, ids, cores):
         import tf2onnx  # noqa: F401
     except ImportError:
         return None
+    model(ids)  # Keras exports to ONNX what has been called
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "model.onnx")
         model.export(path, format="onnx", verbose=False)

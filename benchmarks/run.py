@@ -80,16 +80,19 @@ def table(results):
         "One train step (forward, backward, Adam) of a recurrent layer and a dense readout, float32. Shapes are batch, "
         "timesteps, features, units; fill is the share of timesteps that a right-padded mask uses. `layer` is "
         "`rnnzoo.layers.SimpleRNN` in the same compiled step as stock Keras; `rnnzoo.fit` is a step of its compiled "
-        "epoch; bare is the step's matrix products in NumPy and nothing else. PyTorch is `nn.RNN` over the padding.",
+        "epoch; bare is the step's matrix products in NumPy and nothing else; one timestep is the step of stock Keras over "
+        "a single timestep, which is what Adam, the readout and TensorFlow's own calls cost: a layer that took no time at "
+        "all would be that fast. PyTorch is `nn.RNN` over the padding.",
         *(_layer(results["layer"], cores) for cores in _cores(results["layer"])),
         "## Memory",
-        "MB: the peak of the whole process, TensorFlow included, and what one step needs at its peak beyond what is there "
-        "between steps. One core, no mask. XLA's compiler itself takes 70 to 120 MB, once a process.",
+        "MB: the peak of a process that trains a few steps, TensorFlow itself included, and how far that is above what was "
+        "there before the first of them. One core. XLA's compiler takes 70 to 150 MB of that, once a process, whatever the "
+        "size of the batch.",
         _memory(results["memory"]),
         "## The epoch",
         "`digits`: 10,000 strings of four one-hot digits, batches of 32, 128 units: `rnnzoo.fit` against `model.fit` with "
         "the stock layer and a PyTorch loop with fused Adam. `addition`: an epoch of `rnnzoo train addition` against the "
-        "same recipe through `model.fit` with stock layers. The first epoch, in which everything is compiled, is in seconds.",
+        "same recipe through `model.fit` with stock layers. The first epoch, which compiles, is in seconds.",
         _epoch(results["epoch"]),
         "## Prediction",
         "A single text of 100 digits through an embedding of 64 and 128 units: `zoo.predict` from the text; the others from "
@@ -144,8 +147,8 @@ def _ratio(other, own, bar=None):
 
 
 def _layer(rows, cores):
-    head = ["shape", "fill", "layer", "`rnnzoo.fit`", "Keras", "PyTorch", "Keras / layer", "Keras / `rnnzoo.fit`"]
-    head += ["PyTorch / layer", "PyTorch / `rnnzoo.fit`", "layer / bare"]
+    head = ["shape", "fill", "layer", "`rnnzoo.fit`", "Keras", "PyTorch", "one timestep", "bare", "Keras / layer"]
+    head += ["Keras / `rnnzoo.fit`", "PyTorch / layer", "PyTorch / `rnnzoo.fit`", "layer / bare"]
     lines = []
     for case, figures in rows:
         if case["cores"] != cores:
@@ -154,24 +157,25 @@ def _layer(rows, cores):
         own, fitted, stock, other = (figures.get(name) for name in ("rnnzoo", "rnnzoo_fit", "keras", "torch"))
         # The bars are those of one core.
         *bars, torch_bar = layer.BARS[shape] if cores == 1 else [None] * 4
-        bar = bars[layer.FILLS.index(fill)]
+        bar, torch_bar = bars[layer.FILLS.index(fill)], torch_bar if fill is None else None
         line = [", ".join(map(str, shape)), "no mask" if fill is None else f"{fill:.0%}", *map(_time, (own, fitted, stock))]
-        line += [_time(other), _ratio(stock, own, bar), _ratio(stock, fitted)]
-        line += [_ratio(other, own, torch_bar if fill is None else None), _ratio(other, fitted)]
+        line += [_time(other), _time(figures["one_timestep"]), _time(figures["bare"])]
+        line += [_ratio(side, ours, bar) for side, bar in ((stock, bar), (other, torch_bar)) for ours in (own, fitted)]
         lines.append([*line, _ratio(own, figures["bare"]) if fill is None else ""])
     return f"### {'One core' if cores == 1 else f'{cores} cores'}\n\n{_rows(head, *lines)}"
 
 
 def _memory(rows):
-    sides = {(tuple(case["shape"]), case["memory"]): figures for case, figures in rows}
+    sides = {(tuple(case["shape"]), case["fill"], case["memory"]): figures for case, figures in rows}
     lines = []
-    for shape in dict.fromkeys(shape for shape, _ in sides):
-        own, stock = sides[shape, "rnnzoo"], sides[shape, "keras"]
+    for shape, fill in dict.fromkeys((shape, fill) for shape, fill, _ in sides):
+        own, stock = sides[shape, fill, "rnnzoo"], sides[shape, fill, "keras"]
         ratio = own["peak"] / stock["peak"]
-        steps = [MISSING if side["step"] is None else f"{side['step']:.1f}" for side in (own, stock)]
+        steps = [MISSING if side["step"] is None else f"{side['step']:.0f}" for side in (own, stock)]
         said = f"{ratio:.2f} (bar 1.1)" if ratio <= 1.1 else f"**{ratio:.2f}** (bar 1.1)"
-        lines.append([", ".join(map(str, shape)), f"{own['peak']:.0f}", f"{stock['peak']:.0f}", said, *steps])
-    head = ["shape", "layer, process", "Keras, process", "layer / Keras", "layer, step", "Keras, step"]
+        told = [", ".join(map(str, shape)), "no mask" if fill is None else f"{fill:.0%}"]
+        lines.append([*told, f"{own['peak']:.0f}", f"{stock['peak']:.0f}", said, *steps])
+    head = ["shape", "fill", "layer, process", "Keras, process", "layer / Keras", "layer, steps", "Keras, steps"]
     return _rows(head, *lines)
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rnnzoo._buckets import Plan, choose_buckets, one_bucket, plan_epoch
 from rnnzoo.errors import InputError, nearest
+from rnnzoo.layers._loops import in_xla
 
 # Data that is streamed comes in pieces of so many batches, each piece one compiled call.
 STREAMED_STEPS = 64
@@ -23,7 +24,7 @@ class CompiledLoop:
     Args:
         step: called while the graph is traced with a batch of the data's structure, and with (batch,) bool: which of its
             examples are real. It trains or tests on them.
-        jit: whether XLA compiles it; where XLA turns out not to know an operation, it is left out.
+        jit: whether XLA compiles it whole; it does not where it does not know an operation, or is not the faster.
         widths: how many timesteps the batches of each bucket keep; `None` keeps all.
         trimmed: of the data's structure, bool: which arrays have those timesteps along their axis 1; `None`: none has.
     """
@@ -34,7 +35,9 @@ class CompiledLoop:
 
     def _compile(self):
         # AutoGraph cannot read its source on every Python; nothing here needs it.
-        self._function = tf.function(self._run, jit_compile=self.jit, autograph=False)
+        noticed = set()
+        run = in_xla(self._run, noticed) if self.jit else self._run
+        self._function, self._noticed = tf.function(run, jit_compile=self.jit, autograph=False), noticed
 
     def run(self, data, plan):
         """Runs the step on the batches of a plan.
@@ -47,6 +50,11 @@ class CompiledLoop:
             What the step returned for the plan's last batch where that is smaller than the others, else `None`.
         """
         arguments = *map(tf.constant, plan), data
+        if self.jit:
+            self._function.get_concrete_function(*arguments)  # traces
+            if "tensorflow" in self._noticed:
+                self.jit = False
+                self._compile()
         try:
             return self._function(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:

@@ -8,6 +8,9 @@ Everything is time-major: (timesteps, batch, ...). Two ways, which `recurrence` 
 - `steps` and `back_steps` are the bare loops, for a caller who makes the large products in one piece.
 """
 
+import contextvars
+import functools
+
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
@@ -24,9 +27,49 @@ CHUNK = 16
 FEW = 8
 
 
+# While a graph is traced that XLA compiles whole: what was noticed about it, else `None`.
+_tracing = contextvars.ContextVar("tracing", default=None)
+
+
+def in_xla(function, noticed=None):
+    """The function, for a graph that XLA compiles whole: what is `compiled` below it is traced right into that graph.
+
+    Args:
+        function: what is traced.
+        noticed: a set; "tensorflow" is added to it where the graph would be faster if not all of it were compiled.
+    """
+
+    @functools.wraps(function)
+    def traced(*args, **kwargs):
+        token = _tracing.set(set() if noticed is None else noticed)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _tracing.reset(token)
+
+    return traced
+
+
+def within_xla():
+    """Whether what is traced is known to become a part of a graph that XLA compiles whole."""
+    return _tracing.get() is not None
+
+
+def ask_for_tensorflow():
+    """Notes that the graph that is traced has large products, which TensorFlow's own kernels make faster than XLA's."""
+    if within_xla():
+        _tracing.get().add("tensorflow")
+
+
 def compiled(function):
     """Compiled by XLA, once for each shape that it meets."""
-    return tf.function(function, jit_compile=True, autograph=False)
+    alone = tf.function(in_xla(function), jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return (function if within_xla() else alone)(*args, **kwargs)
+
+    return call
 
 
 def chunk_length(timesteps):
@@ -121,7 +164,6 @@ def few_steps_backward(x, used, state, kernel, recurrent_kernel, states, d_state
     return d_state, d_kernel, d_recurrent_kernel, tf.reduce_sum(flat, 0), d_z
 
 
-@compiled
 def forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, levels):
     """The hidden states of all timesteps.
 
@@ -172,7 +214,6 @@ def forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, le
     return states[:timesteps], tf.concat([state, *left], 0)
 
 
-@compiled
 def backward(x, used, ends, state, kernel, recurrent_kernel, states, d_states, d_final, activation, levels):
     """Backpropagation through time (Werbos 1990, Proceedings of the IEEE 78).
 
@@ -248,7 +289,6 @@ def backward(x, used, ends, state, kernel, recurrent_kernel, states, d_states, d
     return d_state, *totals, d_z[:timesteps]
 
 
-@compiled
 def input_gradient(d_z, ends, kernel, levels):
     """d_z (timesteps, batch, units) -> (timesteps, batch, features), a level's rows at a time."""
     timesteps, batch, (features, units) = d_z.shape[0], batch_of(d_z, 1), kernel.shape

@@ -35,13 +35,13 @@ def recurrence(x, state, kernel, recurrent_kernel, bias, used, activation, retur
         states: (timesteps, batch, units), or `None`. Past the last used timestep of a row they may be zeros.
         final: (batch, units).
     """
-    way = _way(x.shape, kernel, used)
+    levels = _levels(x.shape, kernel, used)
     tensors = [tensor for tensor in (x, state, kernel, recurrent_kernel, bias) if tensor is not None]
 
     @tf.custom_gradient
     def run(*tensors):
         # No tape looks into the loops: their gradients are given here.
-        (states, final), gradients = way(*_five(list(map(tf.stop_gradient, tensors))), used, activation)
+        (states, final), gradients = _ordered(*_five(list(map(tf.stop_gradient, tensors))), used, activation, levels)
 
         def backward(*upstream):
             @tf.custom_gradient
@@ -67,127 +67,167 @@ def _five(tensors):
     return tensors if len(tensors) == 5 else (*tensors, None)
 
 
-def _way(shape, kernel, used):
-    """The function that runs a pass: large or small, shrinking or not."""
+def _levels(shape, kernel, used):
+    """How often the batch shrinks, plus one; 0 for large products outside XLA."""
     batch, timesteps, features = shape
     units = kernel.shape[1]
     # A batch of unknown size is taken for one of 32, Keras's default.
     large = timesteps * (batch or 32) * units * (units + features) >= LARGE
     if not large or (batch or 32) < 2 * ROWS:
-        return _chunked
+        return 1
+    if used is not None:
+        return LEVELS
     # With few features there is little of the input projection to gain, and its memory to lose.
-    return _shrinking if used is not None else _chunked if _loops.is_narrow(kernel) else _in_large_products
+    if _loops.is_narrow(kernel):
+        return 1
+    _loops.ask_for_tensorflow()
+    return 0
 
 
-def _chunked(x, state, kernel, recurrent_kernel, bias, used, activation):
-    """Everything within XLA, the whole batch to the end of its longest sequence."""
-    states, final = _chunked_forward(x, state, kernel, recurrent_kernel, bias, used, activation)
+# A pass, from here on, is made of functions that return (states, final) and a function of their gradients, which returns
+# those of x, the state, the kernel, the recurrent kernel and the bias.
+
+
+def _ordered(x, state, kernel, recurrent_kernel, bias, used, activation, levels):
+    """With rows in order of length, where the batch shrinks as they end."""
+    weights = kernel, recurrent_kernel, bias
+    if levels <= 1:
+        x, used = _time_major(x), None if used is None else tf.transpose(used)
+        outputs, backward = _in_pieces(x, state, *weights, used, activation, levels)
+
+        def unordered(d_states, d_final):
+            d_x, *found = backward(d_states, d_final)
+            return _time_major(d_x), *found
+
+        return outputs, unordered
+
+    order = tf.argsort(tf.reduce_max(_positions(used, axis=1), axis=1), direction="DESCENDING", stable=True)
+    back = tf.argsort(order)
+    x, used, state = _time_major(tf.gather(x, order)), tf.transpose(tf.gather(used, order)), tf.gather(state, order)
+    (states, final), backward = _in_pieces(x, state, *weights, used, activation, levels)
 
     def gradients(d_states, d_final):
-        d_state, d_kernel, d_recurrent, d_bias, d_z = _chunked_backward(
-            x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation
-        )
+        d_states = None if d_states is None else tf.gather(d_states, order, axis=1)
+        d_x, d_state, *shares = backward(d_states, tf.gather(d_final, order))
+        return tf.gather(_time_major(d_x), back), tf.gather(d_state, back), *shares
+
+    return (tf.gather(states, back, axis=1), tf.gather(final, back)), gradients
+
+
+def _in_pieces(x, state, kernel, recurrent_kernel, bias, used, activation, levels):
+    """One piece of the time after the other, where the states of all of it take much memory.
+
+    Of the pre-activations and their gradients there is a piece at a time. And TensorFlow's allocator, which keeps what was
+    freed and cuts it up, finds room for a piece more often than for all states at once.
+    """
+    weights = kernel, recurrent_kernel, bias
+    pieces = _pieces(*x.shape[:2], kernel.shape[1])
+    if len(pieces) == 1:
+        return _one_piece(x, state, *weights, used, None, activation, levels)
+    masks = lengths = [None] * len(pieces)
+    if used is not None:
+        masks, length = tf.split(used, pieces), tf.reduce_max(_positions(used, axis=0), axis=0)
+        # A row that goes on in a later piece is there to the end of this one, used or not.
+        lengths = [tf.clip_by_value(length - sum(pieces[:i]), 0, piece) for i, piece in enumerate(pieces)]
+    states, backwards = [], []
+    for part, mask, length in zip(tf.split(x, pieces), masks, lengths, strict=True):
+        (within, state), gradients = _one_piece(part, state, *weights, mask, length, activation, levels)
+        states.append(within)
+        backwards.append(gradients)
+
+    def gradients(d_states, d_final):
+        d_states = [None] * len(pieces) if d_states is None else tf.split(d_states, pieces)
+        d_x, sums = [], []
+        for backward, d_within in zip(reversed(backwards), reversed(d_states), strict=True):
+            d_part, d_final, *shares = backward(d_within, d_final)
+            d_x.insert(0, d_part)
+            sums.append(shares)
+        added = [None if shares[0] is None else tf.add_n(shares) for shares in zip(*sums, strict=True)]
+        return tf.concat(d_x, 0), d_final, *added
+
+    return (tf.concat(states, 0), state), gradients
+
+
+def _one_piece(x, state, kernel, recurrent_kernel, bias, used, lengths, activation, levels):
+    """x (timesteps, batch, features), used (timesteps, batch), lengths (batch,) or `None` for those that `used` says."""
+    run = _in_loops if levels else _in_large_products
+    return run(x, state, kernel, recurrent_kernel, bias, used, lengths, activation, levels)
+
+
+def _in_loops(x, state, kernel, recurrent_kernel, bias, used, lengths, activation, levels):
+    """Everything within XLA."""
+    rest = used, lengths, activation, levels
+    states, final = _forward(x, state, kernel, recurrent_kernel, bias, *rest)
+
+    def gradients(d_states, d_final):
+        d_state, *shares, d_bias, d_z = _backward(x, state, kernel, recurrent_kernel, states, d_states, d_final, *rest)
         # Apart from the others, if it is costly: where nobody asks for it, TensorFlow leaves it out.
-        d_x = _time_major(d_z) if _loops.is_narrow(kernel) else _chunked_input_gradient(d_z, kernel, used)
-        return d_x, d_state, d_kernel, d_recurrent, None if bias is None else d_bias
+        d_x = d_z if _loops.is_narrow(kernel) else _input_gradient(d_z, kernel, used, lengths, levels)
+        return d_x, d_state, *shares, None if bias is None else d_bias
 
     return (states, final), gradients
 
 
 @_loops.compiled
-def _chunked_forward(x, state, kernel, recurrent_kernel, bias, used, activation):
-    x, used, ends = _prepared(x, used)
+def _forward(x, state, kernel, recurrent_kernel, bias, used, lengths, activation, levels):
     weights = kernel, recurrent_kernel, bias
     if x.shape[0] <= _loops.FEW:
         return _loops.few_steps_forward(x, used, state, *weights, activation)
-    return _loops.forward(x, used, ends, state, *weights, activation, levels=1)
+    return _loops.forward(x, used, _ends(x, used, lengths, levels), state, *weights, activation, levels)
 
 
 @_loops.compiled
-def _chunked_backward(x, state, kernel, recurrent_kernel, used, states, d_states, d_final, activation):
-    x, used, ends = _prepared(x, used)
+def _backward(x, state, kernel, recurrent_kernel, states, d_states, d_final, used, lengths, activation, levels):
     rest = kernel, recurrent_kernel, states, d_states, d_final, activation
     if x.shape[0] <= _loops.FEW:
         return _loops.few_steps_backward(x, used, state, *rest)
-    return _loops.backward(x, used, ends, state, *rest, levels=1)
+    return _loops.backward(x, used, _ends(x, used, lengths, levels), state, *rest, levels)
 
 
 @_loops.compiled
-def _chunked_input_gradient(d_z, kernel, used):
+def _input_gradient(d_z, kernel, used, lengths, levels):
     if d_z.shape[0] <= _loops.FEW:
-        return tf.einsum("tbu,fu->btf", d_z, kernel)
-    ends = tf.constant([d_z.shape[0]]) if used is None else _loops.level_ends(_lengths(used), 1)
-    return _time_major(_loops.input_gradient(d_z, ends, kernel, levels=1))
+        return tf.einsum("tbu,fu->tbf", d_z, kernel)
+    return _loops.input_gradient(d_z, _ends(d_z, used, lengths, levels), kernel, levels)
 
 
-def _prepared(x, used):
-    """Time-major input and mask, and the end of the longest sequence."""
+def _ends(x, used, lengths, levels):
+    """Where each level ends."""
     if used is None:
-        return _time_major(x), None, tf.constant([x.shape[1]])
-    return _time_major(x), tf.transpose(used), _loops.level_ends(_lengths(used), 1)
+        return tf.constant([x.shape[0]])
+    return _loops.level_ends(tf.reduce_max(_positions(used, axis=0), axis=0) if lengths is None else lengths, levels)
 
 
-def _shrinking(x, state, kernel, recurrent_kernel, bias, used, activation):
-    """The same with rows in order of length, dropped as they end."""
-    lengths, levels = _lengths(used), LEVELS
-    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
-    back = tf.argsort(order)
-    ends = _loops.level_ends(tf.gather(lengths, order), levels)
-    x, used = _time_major(tf.gather(x, order)), tf.transpose(tf.gather(used, order))
-    state = tf.gather(state, order)
-    states, final = _loops.forward(x, used, ends, state, kernel, recurrent_kernel, bias, activation, levels=levels)
+def _in_large_products(x, state, kernel, recurrent_kernel, bias, used, lengths, activation, levels):
+    """Without a mask: the input projection and the sums over all timesteps as TensorFlow's products, XLA for the steps."""
+    (timesteps, _, features), units = x.shape, kernel.shape[1]
+    shape = [timesteps, _loops.batch_of(x, 1)]
+    seen = tf.reshape(x, [-1, features])
+    # One piece of the time after the other: TensorFlow would project all of them first.
+    with tf.control_dependencies([state]):
+        projected = tf.matmul(seen, kernel)
+    projected = projected if bias is None else tf.nn.bias_add(projected, bias)
+    states, final = _loops.steps(tf.reshape(projected, [*shape, units]), state, recurrent_kernel, activation)
 
     def gradients(d_states, d_final):
-        d_states = None if d_states is None else tf.gather(d_states, order, axis=1)
-        weights = kernel, recurrent_kernel
-        d_state, d_kernel, d_recurrent, d_bias, d_z = _loops.backward(
-            x, used, ends, state, *weights, states, d_states, tf.gather(d_final, order), activation, levels=levels
-        )
-        d_x = d_z if _loops.is_narrow(kernel) else _loops.input_gradient(d_z, ends, kernel, levels=levels)
-        d_x = tf.gather(_time_major(d_x), back)
-        return d_x, tf.gather(d_state, back), d_kernel, d_recurrent, None if bias is None else d_bias
+        d_z, d_state = _loops.back_steps(states, d_states, d_final, recurrent_kernel, activation)
+        flat = tf.reshape(d_z, [-1, units])
+        d_x = tf.reshape(tf.matmul(flat, kernel, transpose_b=True), [*shape, features])
+        earlier, later = tf.reshape(states[:-1], [-1, units]), tf.reshape(d_z[1:], [-1, units])
+        d_recurrent = tf.matmul(earlier, later, transpose_a=True) + tf.matmul(state, d_z[0], transpose_a=True)
+        d_kernel = tf.matmul(seen, flat, transpose_a=True)
+        with tf.control_dependencies([d_kernel, d_recurrent]):
+            d_state = tf.identity(d_state)
+        return d_x, d_state, d_kernel, d_recurrent, None if bias is None else tf.reduce_sum(flat, 0)
 
-    return (tf.gather(states, back, axis=1), tf.gather(final, back)), gradients
-
-
-def _in_large_products(x, state, kernel, recurrent_kernel, bias, used, activation):
-    """Without a mask: the input projection and the sums over all timesteps as TensorFlow's products, XLA for the steps.
-
-    In pieces of the time where they are large: the pre-activations and their gradients are there a piece at a time.
-    """
-    features, units = kernel.shape
-    batch = _loops.batch_of(x, 0)
-    pieces = _pieces(x.shape[1], x.shape[0], units)
-    seen = [tf.reshape(part, [-1, features]) for part in tf.split(_time_major(x), pieces)]
-    before, states = [state], []  # the state before each piece; the states within it
-    for part, length in zip(seen, pieces, strict=True):
-        projected = tf.matmul(part, kernel)
-        projected = projected if bias is None else tf.nn.bias_add(projected, bias)
-        within, after = _loops.steps(tf.reshape(projected, [length, batch, units]), before[-1], recurrent_kernel, activation)
-        states.append(within)
-        before.append(after)
-
-    def gradients(d_states, d_state):
-        d_states = [None] * len(pieces) if d_states is None else tf.split(d_states, pieces)
-        d_x, d_kernel, d_recurrent, d_bias = [], 0.0, 0.0, 0.0
-        for i in reversed(range(len(pieces))):
-            d_z, d_state = _loops.back_steps(states[i], d_states[i], d_state, recurrent_kernel, activation)
-            flat = tf.reshape(d_z, [-1, units])
-            d_part = tf.matmul(flat, kernel, transpose_b=True)
-            d_x.insert(0, _time_major(tf.reshape(d_part, [pieces[i], batch, features])))
-            earlier, later = tf.reshape(states[i][:-1], [-1, units]), tf.reshape(d_z[1:], [-1, units])
-            d_recurrent += tf.matmul(earlier, later, transpose_a=True) + tf.matmul(before[i], d_z[0], transpose_a=True)
-            d_kernel += tf.matmul(seen[i], flat, transpose_a=True)
-            d_bias += tf.reduce_sum(flat, 0)
-        return tf.concat(d_x, 1), d_state, d_kernel, d_recurrent, None if bias is None else d_bias
-
-    return (tf.concat(states, 0), before[-1]), gradients
+    return (states, final), gradients
 
 
 def _pieces(timesteps, batch, units):
     """The lengths of the pieces that the time is taken in: one, or up to four where the states take much memory."""
-    # A batch of unknown size is in one piece.
-    length = timesteps if timesteps * (batch or 0) * units < PIECES_FROM else -(-timesteps // 4)
+    # A batch of unknown size is in one piece; and so is what XLA compiles whole, whose memory is planned as a whole.
+    small = timesteps * (batch or 0) * units < PIECES_FROM or _loops.within_xla()
+    length = timesteps if small else -(-timesteps // 8)
     return [min(length, timesteps - start) for start in range(0, timesteps, length)]
 
 
@@ -196,10 +236,10 @@ def _time_major(array):
     return tf.transpose(array, [1, 0, 2])
 
 
-def _lengths(used):
-    """used (batch, timesteps) -> (batch,) int32, the timestep after the last used one."""
-    count = used.shape[1]
-    return tf.reduce_max(tf.where(used, tf.range(1, count + 1), 0), axis=1)
+def _positions(used, axis):
+    """Of a mask with timesteps along `axis`: at each used one its number, from 1, and elsewhere 0."""
+    numbers = tf.range(1, used.shape[axis] + 1)
+    return tf.where(used, numbers if axis else numbers[:, None], 0)
 
 
 def _second_gradients(arguments, further, used, activation, return_states):

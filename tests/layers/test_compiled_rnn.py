@@ -10,7 +10,7 @@ from rnnzoo.layers import SimpleRNN, _loops, _recurrence, simple_rnn
 # More timesteps than a chunk and no multiple of one; enough rows for every level.
 BATCH, TIMESTEPS, FEATURES, UNITS = 33, 19, 2, 5
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
-WAYS = ["whole", "shrinking"]
+WAYS = ["whole", "shrinking", "shrinking in pieces"]
 OPTIONS = {
     "plain": {},
     "sequences": {"return_sequences": True, "return_state": True},
@@ -47,7 +47,10 @@ def compiling(monkeypatch):
 
     def begin(way="whole"):
         monkeypatch.setattr(simple_rnn, "WORTH_COMPILING", 0)
-        monkeypatch.setattr(_recurrence, "LARGE", 0 if way == "shrinking" else float("inf"))
+        monkeypatch.setattr(_recurrence, "LARGE", float("inf") if way == "whole" else 0)
+        if way.endswith("pieces"):
+            monkeypatch.setattr(_recurrence, "PIECES_FROM", 1)
+            monkeypatch.setattr(_loops, "FEW", 2)  # a piece is a loop too
         run = _recurrence.recurrence
         monkeypatch.setattr(simple_rnn, "recurrence", lambda *args: passes.append(way) or run(*args))
         return passes
@@ -220,27 +223,44 @@ def test_nan_behind_the_mask_stays_there(rng, compiling):
 
 
 @pytest.mark.parametrize("timesteps", [8, 10])
-def test_pieces_of_the_time_give_the_same(timesteps, monkeypatch):
+def test_large_products_give_the_same(timesteps, monkeypatch):
     """The large products in four pieces, even and uneven ones, against all of it within XLA."""
-    from rnnzoo.layers import _recurrence
-
-    monkeypatch.setattr(_recurrence, "PIECES_FROM", 1)
-    assert len(_recurrence._pieces(timesteps, 3, 5)) == 4 and sum(_recurrence._pieces(timesteps, 3, 5)) == timesteps
-    assert _recurrence._pieces(timesteps, None, 5) == [timesteps]
     rng = np.random.default_rng(0)
     shapes = [(3, timesteps, 4), (3, 5), (4, 5), (5, 5), (5,), (timesteps, 3, 5), (3, 5)]
     *tensors, d_states, d_final = (tf.constant(rng.normal(size=shape) / 2) for shape in shapes)
 
-    def run(way, with_states):
+    def run(levels, with_states):
         @tf.function(autograph=False)
         def both():
-            outputs, gradients = way(*tensors, None, "tanh")
+            outputs, gradients = _recurrence._ordered(*tensors, None, "tanh", levels)
             return outputs, gradients(d_states if with_states else None, d_final)
 
         return tf.nest.flatten(both())
 
     for with_states in (True, False):
-        pieces, whole = (run(way, with_states) for way in (_recurrence._in_large_products, _recurrence._chunked))
+        whole = run(1, with_states)
+        with monkeypatch.context() as patch:
+            patch.setattr(_recurrence, "PIECES_FROM", 1)
+            pieces = run(0, with_states)
         assert len(pieces) == len(whole) == 7
         for a, b in zip(pieces, whole, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_pieces_are_four_at_most(monkeypatch):
+    monkeypatch.setattr(_recurrence, "PIECES_FROM", 1)
+    for timesteps, pieces in ((8, 4), (10, 4), (3, 3)):
+        found = _recurrence._pieces(timesteps, 3, 5)
+        assert len(found) == pieces and sum(found) == timesteps
+    assert _recurrence._pieces(8, None, 5) == [8]  # of a batch of unknown size nothing is known
+    assert _loops.in_xla(_recurrence._pieces)(8, 3, 5) == [8]
+
+
+def test_large_products_ask_for_tensorflow():
+    """Where there is no mask, and only there, an epoch is not compiled whole."""
+    noticed, kernel = set(), tf.zeros([128, 256])
+    ask = _loops.in_xla(_recurrence._levels, noticed)
+    assert ask((64, 256, 128), kernel, tf.ones([64, 256], tf.bool)) == _recurrence.LEVELS and not noticed
+    assert ask((64, 2, 128), kernel, None) == 1 and not noticed
+    assert ask((64, 256, 128), kernel, None) == 0 and noticed == {"tensorflow"}
+    _recurrence._levels((64, 256, 128), kernel, None)  # what is not compiled whole notes nothing
