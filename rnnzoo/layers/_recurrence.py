@@ -11,6 +11,7 @@ LARGE = 3e7
 LEVELS = 3
 # States (timesteps x batch x units) from which on the large products are made in pieces: 8 MB of float32.
 PIECES_FROM = 2**21
+MOST_PIECES = 8
 # Fewer rows a level than this make slow products.
 ROWS = 8
 
@@ -224,10 +225,10 @@ def _in_large_products(x, state, kernel, recurrent_kernel, bias, used, lengths, 
 
 
 def _pieces(timesteps, batch, units):
-    """The lengths of the pieces that the time is taken in: one, or up to four where the states take much memory."""
+    """The lengths of the pieces that the time is taken in: one, or up to eight where the states take much memory."""
     # A batch of unknown size is in one piece; and so is what XLA compiles whole, whose memory is planned as a whole.
     small = timesteps * (batch or 0) * units < PIECES_FROM or _loops.within_xla()
-    length = timesteps if small else -(-timesteps // 8)
+    length = timesteps if small else -(-timesteps // MOST_PIECES)
     return [min(length, timesteps - start) for start in range(0, timesteps, length)]
 
 
