@@ -4,8 +4,10 @@ import hashlib
 import importlib
 import inspect
 import warnings
+from pathlib import Path
 
 import keras
+import numpy as np
 
 from rnnzoo import tasks
 from rnnzoo.errors import InputError, nearest
@@ -73,6 +75,29 @@ def build_architecture(architecture, arguments, task, name):
     return create(**given, **arguments, name=name.replace("-", "_"))
 
 
+def as_taught(architecture, model, task, inputs, targets):
+    """The model as it is trained, and what it is given: the targets as inputs too, where it writes.
+
+    Args:
+        architecture: its name.
+        model: its model.
+        task: the task.
+        inputs: what the task's front made of raw inputs, an array.
+        targets: what the task's answer made of answers, an array.
+
+    Returns:
+        The model, or its twin on the same weights; and an array or a dict of arrays.
+    """
+    module = architecture_module(architecture)
+    if hasattr(module, "teacher_forced"):
+        return module.teacher_forced(model), {"inputs": inputs, "target": targets}
+    if "target" in {tensor.name for tensor in model.inputs}:
+        # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
+        fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
+        return model, {"source": inputs, "target": fed * (targets != 0)}
+    return model, inputs
+
+
 def load_trained(preset):
     """The model of a preset with its trained weights.
 
@@ -97,6 +122,22 @@ def load_trained(preset):
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: the weights do not fit the model: {reason}") from None
     return model
+
+
+def load_model(path):
+    """The model of a `.keras` file.
+
+    Raises:
+        InputError: there is none, or it is damaged or holds what rnnzoo does not know.
+    """
+    import rnnzoo.layers  # noqa: F401  registers what the file may name
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:  # what a damaged archive raises is anything
+        raise InputError(f"{path}: cannot be loaded as a Keras model: {str(error).strip().splitlines()[0]}") from None
 
 
 def sha256(path):

@@ -305,3 +305,18 @@ def make_optimizer(recipe, steps):
             f"training.optimizer: unknown optimizer '{recipe.optimizer}'{nearest(recipe.optimizer, known)}"
         ) from None
     return optimizer(learning_rate=rate, global_clipnorm=recipe.clip_norm)
+
+
+def make_loss(name, from_logits):
+    """The Keras loss of that name, averaged over what counts, so that padding is invisible."""
+    name = str(name)
+    known = {_snake(entry): entry for entry in dir(keras.losses) if entry[0].isupper() and entry != "Loss"}
+    if name not in known:
+        raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
+    cls = getattr(keras.losses, known[name])
+    logits = {"from_logits": from_logits} if "crossentropy" in name else {}
+    return cls(reduction="mean_with_sample_weight", **logits)
+
+
+def _snake(name):
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))

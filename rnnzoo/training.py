@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import architecture_module, build, create_task, sha256
+from rnnzoo.building import as_taught, build, create_task, sha256
 from rnnzoo.cards import card
-from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
-from rnnzoo.errors import InputError, MissingExtraError, TrainingError, nearest
+from rnnzoo.epochs import CompiledEpochs, make_loss, make_optimizer, steps_per_epoch
+from rnnzoo.errors import InputError, MissingExtraError, TrainingError
 from rnnzoo.evaluating import evaluate, read_split
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output
@@ -176,19 +176,12 @@ def prepare(preset, model, task, examples):
     recipe = preset.training
     inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in examples.inputs])).numpy()
     targets, weights = task.answer.targets(examples.answers)
-    module = architecture_module(preset.architecture)
-    if hasattr(module, "teacher_forced"):
-        model = module.teacher_forced(model)
-        inputs = {"inputs": inputs, "target": targets}
-    elif "target" in {tensor.name for tensor in model.inputs}:
-        # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
-        fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
-        inputs = {"source": inputs, "target": fed * (targets != 0)}
+    model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
     # Short sequences are not worth the compiling of several lengths.
     ragged = not isinstance(inputs, dict) and inputs.ndim == 2 and inputs.shape[1] >= LEAST_TIMESTEPS
     return CompiledEpochs(
         model,
-        _loss(recipe.loss, from_logits=not preset.model.get("output_activation")),
+        make_loss(recipe.loss, from_logits=not preset.model.get("output_activation")),
         make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
         inputs,
         targets,
@@ -224,21 +217,6 @@ def _round(model, recipe):
         except RoundingRefused as error:
             return str(error)
     return None
-
-
-def _loss(name, from_logits):
-    """The Keras loss of that name, averaged over what counts, so that padding is invisible."""
-    name = str(name)
-    known = {_snake(entry): entry for entry in dir(keras.losses) if entry[0].isupper() and entry != "Loss"}
-    if name not in known:
-        raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
-    cls = getattr(keras.losses, known[name])
-    logits = {"from_logits": from_logits} if "crossentropy" in name else {}
-    return cls(reduction="mean_with_sample_weight", **logits)
-
-
-def _snake(name):
-    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
 def _metadata(preset, trained, task, metrics, data, folder, predictor):

@@ -17,7 +17,7 @@ ROWS = 8
 
 
 def recurrence(x, state, kernel, recurrent_kernel, bias, used, activation, return_states):
-    """The hidden states of an Elman network over time-major or batch-major input; gradients included.
+    """The hidden states of an Elman network, gradients included.
 
     h_t = activation(x_t W + h_{t-1} U + b), backpropagated through time as written in `_loops.backward`. The gradient of
     the gradient is TensorFlow's own, of the same recurrence written plainly.

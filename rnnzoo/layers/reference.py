@@ -6,11 +6,36 @@ dz_t = act'(h_t) * (dh_t + dz_{t+1} U^T).
 
 import numpy as np
 
+_ALPHA, _SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946  # selu, Klambauer et al. 2017
+
+_LEAK = float(np.float32(0.2))  # TensorFlow holds the slope in 32 bits, whatever the input
+
+
+def _elu(z):
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def _between(h, low, high, slope=1.0):
+    """`slope` where a clipped activation is not clipped."""
+    return ((h > low) & (h < high)) * np.asarray(slope, h.dtype)
+
+
 # Each activation, and its derivative as a function of its own value h = act(z): that is all the way back needs to keep.
 ACTIVATIONS = {
+    "elu": (_elu, lambda h: np.where(h > 0, 1.0, h + 1.0)),
+    "hard_sigmoid": (lambda z: np.clip(z / 6.0 + 0.5, 0.0, 1.0), lambda h: _between(h, 0.0, 1.0, 1 / 6)),
+    "hard_tanh": (lambda z: np.clip(z, -1.0, 1.0), lambda h: _between(h, -1.0, 1.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, _LEAK * z), lambda h: np.where(h > 0, 1.0, _LEAK)),
     "linear": (lambda z: z, lambda h: np.ones_like(h)),
     "relu": (lambda z: np.maximum(z, 0.0), lambda h: (h > 0).astype(h.dtype)),
+    "relu6": (lambda z: np.clip(z, 0.0, 6.0), lambda h: _between(h, 0.0, 6.0)),
+    "selu": (
+        lambda z: _SCALE * np.where(z > 0, z, _ALPHA * np.expm1(np.minimum(z, 0))),
+        lambda h: np.where(h > 0, _SCALE, h + _SCALE * _ALPHA),
+    ),
     "sigmoid": (lambda z: 1.0 / (1.0 + np.exp(-z)), lambda h: h * (1.0 - h)),
+    "softplus": (lambda z: np.logaddexp(z, 0.0), lambda h: -np.expm1(-h)),
+    "softsign": (lambda z: z / (1.0 + np.abs(z)), lambda h: (1.0 - np.abs(h)) ** 2),
     "tanh": (np.tanh, lambda h: 1.0 - h * h),
 }
 
@@ -50,15 +75,17 @@ def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", m
 
     Returns:
         A dict: `x` (batch, timesteps, features), `kernel` (features, units), `recurrent_kernel` (units, units),
-        `bias` (units,), `initial_state` (batch, units), and `z` (batch, timesteps, units), the dz_t.
+        `bias` (units,), `initial_state` (batch, units), `z` (batch, timesteps, units), the dz_t, and `later`
+        (batch, timesteps, units), the part of dL/dh_t that arrives from the step after; `d_states` is the other part.
     """
     _, derivative = ACTIVATIONS[activation]
     batch, timesteps, units = states.shape
     first = np.zeros((batch, units), x.dtype) if initial_state is None else initial_state
-    d_z = np.zeros_like(states)
+    d_z, later = np.zeros_like(states), np.zeros_like(states)
     d_kernel, d_recurrent, d_bias = np.zeros_like(kernel), np.zeros_like(recurrent_kernel), np.zeros(units, x.dtype)
     d_h = np.zeros((batch, units), x.dtype)  # what arrives from the later step
     for t in reversed(range(timesteps)):
+        later[:, t] = d_h
         d_h = d_h + d_states[:, t]
         used = np.ones((batch, 1), bool) if mask is None else mask[:, t, None]
         d_z[:, t] = np.where(used, derivative(states[:, t]) * d_h, 0.0)
@@ -74,4 +101,5 @@ def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", m
         "bias": d_bias,
         "initial_state": d_h,
         "z": d_z,
+        "later": later,
     }

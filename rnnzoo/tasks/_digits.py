@@ -43,6 +43,9 @@ class DigitTask(Task):
         """The right answer for a list of digits."""
         raise NotImplementedError
 
+    def right_answer(self, raw):
+        return self.solve([int(c) for c in raw])
+
     def train(self):
         return self._part(0)
 
@@ -56,7 +59,7 @@ class DigitTask(Task):
 
     def examples(self, inputs):
         """Strings with their right answers."""
-        return Examples(list(inputs), [self.solve([int(c) for c in text]) for text in inputs])
+        return Examples(list(inputs), [self.right_answer(text) for text in inputs])
 
     def _part(self, which):
         every = [text for n in range(self.min_timesteps, self.max_timesteps + 1) for text in strings(n)]

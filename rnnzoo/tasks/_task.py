@@ -47,6 +47,10 @@ class Task:
         right = np.array([p == a for p, a in zip(predicted, examples.answers, strict=True)], float)
         return {self.metric: float(np.average(right, weights=examples.weights)), **self.references()}
 
+    def right_answer(self, raw):
+        """The right answer to one checked input where the task can tell it, else `None`."""
+        return None
+
     def references(self):
         """Figures that the metrics are to be compared with, such as the best that any model can reach."""
         return {}

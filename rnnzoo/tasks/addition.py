@@ -42,6 +42,9 @@ class Addition(Task):
         )
         self.answer = TextAnswer("sum", "1234567890", max_length=4)
 
+    def right_answer(self, raw):
+        return str(sum(map(int, raw.split("+"))))
+
     def train(self):
         return self._examples(slice(self.held_out_pairs, None))
 

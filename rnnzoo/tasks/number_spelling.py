@@ -46,6 +46,9 @@ class NumberSpelling(Task):
             max_length=max(len(spell(n)) for n in range(10_000)),
         )
 
+    def right_answer(self, raw):
+        return spell(raw)
+
     def train(self):
         examples = self._part(0)
         times = [self.repeat_short ** (4 - len(str(n))) for n in examples.inputs]

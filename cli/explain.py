@@ -1,0 +1,274 @@
+"""`rnnzoo explain`: what flows forward and backward through time."""
+
+from pathlib import Path
+
+import click
+
+from rnnzoo.cli._shared import as_json, force, print_json, print_table
+from rnnzoo.errors import InputError
+
+
+@click.command("explain")
+@click.argument("model")
+@click.argument("sample", required=False)
+@click.option("--gradients", is_flag=True, help="How gradients flow back through time, over held-out examples.")
+@click.option("--untrained", "seed", type=click.IntRange(0), metavar="SEED", help="With --gradients: of initial weights.")
+@click.option("--examples", type=click.IntRange(1), default=64, show_default=True, help="With --gradients: how many.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients: draw FILE.png or .svg.")
+@force
+@click.option("--answer", help="The right answer: of a preset as text, of a .keras file as JSON.")
+@click.option("--loss", help="Of a .keras file, the name of a Keras loss; else the one that it was compiled with.")
+@click.option("--units", "shown", type=click.IntRange(1), default=3, show_default=True, help="Units shown of each vector.")
+@click.option("--steps", type=click.IntRange(2), default=24, show_default=True, help="Timesteps shown of each layer.")
+@as_json
+def command(model, sample, gradients, seed, examples, output, force, answer, loss, shown, steps, as_json):
+    """Show what flows through MODEL for SAMPLE, forward and, from the loss, back through time.
+
+    MODEL is a preset's name, a run's folder, and SAMPLE raw input; or a .keras file of a model that the factories made, and
+    SAMPLE a JSON array of one example (an object where it takes several inputs).
+
+    With --gradients it takes no SAMPLE, and says of each recurrent layer of a preset whether gradients vanish, explode or
+    keep steady on their way back through time.
+    """
+    if gradients == (sample is not None):
+        raise click.UsageError("give a SAMPLE to follow, or --gradients")
+    if not gradients and (seed is not None or output is not None):
+        raise click.UsageError("--untrained and -o go with --gradients")
+    import rnnzoo
+
+    with rnnzoo.quiet_import():
+        from rnnzoo import explaining
+
+    if gradients:
+        _gradients(explaining, model, seed, examples, output, force, as_json)
+        return
+    if model.endswith(".keras"):
+        told, tokens, traced = _of_file(explaining, model, sample, answer, loss)
+    else:
+        if loss is not None:
+            raise click.UsageError("--loss goes with a .keras file; a preset has its own")
+        explanation = explaining.explain(model, sample, answer)
+        told = {"input": explanation.input, "answer": explanation.predicted, "right answer": explanation.answer}
+        told["loss"] = explanation.loss
+        tokens, traced = explanation.tokens, explanation.trace
+    if as_json:
+        print_json({**{key.replace(" ", "_"): value for key, value in told.items()}, **_json(tokens, traced)})
+        return
+    print_table(["what", "value"], [[key, value] for key, value in told.items() if value is not None])
+    if traced.loss is None:
+        click.echo("\nThere is no target, so no loss and no way back: give --answer.")
+    else:
+        click.echo(f"\nLoss {traced.loss:.6g}.")
+    show = _Show(shown, steps)
+    for name, layer in traced.layers.items():
+        click.echo("")
+        tokens_of = _column(tokens, name, layer)
+        if hasattr(layer, "recurrent_kernel"):
+            _recurrent(show, name, layer, tokens_of, traced.loss is not None)
+        else:
+            _dense(show, name, layer, tokens_of, traced)
+    click.echo("\nKept in memory on the way forward, of one example in 32-bit floats:")
+    kept = traced.kept()
+    rows = [[name, what, _shape(shape), f"{size:,}"] for name, what, shape, size in kept]
+    print_table(["layer", "what", "shape", "bytes"], [*rows, ["all", "", "", f"{sum(size for *_, size in kept):,}"]])
+
+
+def _gradients(explaining, preset, seed, examples, output, force, as_json):
+    flows = explaining.preset_flow(preset, examples, seed)
+    if output is not None:
+        from rnnzoo.files import fresh_output
+
+        with fresh_output(output, force) as partial:
+            explaining.plot_flow(flows, partial, title=preset if seed is None else f"{preset}, untrained")
+    if as_json:
+        print_json([{key: _finite(value) for key, value in vars(flow).items()} | {"said": str(flow)} for flow in flows])
+        return
+    for flow in flows:
+        click.echo(str(flow))
+    click.echo("")
+    heads = ["layer", "verdict", "powers of ten", "a step", "memory", "spectral radius", "kernel norm", "singular values"]
+    print_table(heads, [_flow_row(flow) for flow in flows])
+    click.echo("\nThe norm of dL/dh_t, by the distance from the last used timestep:")
+    longest = max(len(flow.transported) for flow in flows)
+    distances = sorted({0, *(d for d in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if d < longest), longest - 1})
+    rows = [[f"{d}", *(f"{flow.norms[d]:.3g}" if d < len(flow.norms) else "" for flow in flows)] for d in distances]
+    print_table(["distance", *(flow.name for flow in flows)], rows)
+    if output is not None:
+        click.echo(f"\nDrawn: {output}")
+
+
+def _flow_row(flow):
+    memory = "whole sequence" if flow.memory > len(flow.transported) else f"{flow.memory:.0f}"
+    values = f"{flow.singular_values.min():.3g} to {flow.singular_values.max():.3g}"
+    numbers = [f"{flow.powers:.2f}", f"{flow.rate:.4f}", memory, f"{flow.spectral_radius:.4g}", f"{flow.kernel_norm:.4g}"]
+    return [flow.name, flow.verdict, *numbers, values]
+
+
+def _finite(value):
+    """What JSON has: no infinities."""
+    if hasattr(value, "tolist"):
+        return [_finite(one) for one in value.tolist()]
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def _of_file(explaining, path, sample, answer, loss):
+    """The trace of a saved model for one example in JSON."""
+    from rnnzoo.building import load_model
+
+    model = load_model(path)
+    x, y = _example("SAMPLE", sample), None if answer is None else _example("--answer", answer)
+    traced = explaining.trace(model, x, y, loss=loss)
+    return {"model": model.name, "output": traced.outputs[0].tolist(), "right answer": answer, "loss": loss}, {}, traced
+
+
+def _example(what, text):
+    """One example as a batch of one."""
+    import json
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f"{what}: no JSON ({error}); expected an array of one example, such as [[0.1, 0.2], [0.3, 0.4]]"
+        ) from None
+    return {name: [array] for name, array in value.items()} if isinstance(value, dict) else [value]
+
+
+class _Show:
+    """How numbers, vectors and matrices are written, and which timesteps are."""
+
+    def __init__(self, units, steps):
+        self.units, self.steps = units, steps
+
+    def vector(self, array):
+        """The first units, and how many more there are."""
+        text = " ".join(f"{value + 0.0:.4g}" for value in array.ravel()[: self.units])  # no -0
+        more = array.size - self.units
+        return f"{text} +{more}" if more > 0 else text
+
+    def share(self, array):
+        """A matrix: its one number, or its norm."""
+        return f"{array.item() + 0.0:.4g}" if array.size == 1 else f"‖{(array**2).sum() ** 0.5:.4g}‖"
+
+    def rows(self, timesteps, row):
+        """The rows of a table: the first and the last timesteps where there are too many."""
+        if len(timesteps) <= self.steps:
+            return [row(t) for t in timesteps]
+        half = self.steps // 2
+        first, last = [row(t) for t in timesteps[:half]], [row(t) for t in timesteps[-half:]]
+        return [*first, ["…"] * len(first[0]), *last]
+
+
+def _column(tokens, name, layer):
+    """What stands at each timestep of a layer, where that is known."""
+    side = "source" if name.startswith("encoder") else "target" if name.startswith("decoder") else "inputs"
+    found = tokens.get(side)
+    return found if found and layer.inputs.ndim == 3 and layer.inputs.shape[1] == len(found) else None
+
+
+def _recurrent(show, name, layer, tokens, back):
+    step, before = ("t-1", "t+1") if layer.backwards else ("t+1", "t-1")
+    act, bias = layer.activation, "" if layer.bias is None else " + b"
+    direction = ", from the last timestep to the first" if layer.backwards else ""
+    units = layer.states.shape[2]
+    click.echo(f"{name}: {units} {'unit' if units == 1 else 'units'}{direction}")
+    masks = layer.mask is not None and not layer.mask.all()
+    click.echo(f"forward   z_t = x_t W + h_{before} U{bias},  h_t = {act}(z_t)")
+
+    def masked(t):
+        return ["" if layer.mask[0, t] else "masked"] if masks else []
+
+    def place(t):
+        return [t + 1, *([tokens[t]] if tokens else [])]
+
+    heads = ["t", *(["token"] if tokens else [])]
+    print_table(
+        [*heads, "x_t", "z_t", "h_t", *(["mask"] if masks else [])],
+        show.rows(
+            layer.order,
+            lambda t: [
+                *place(t),
+                *(show.vector(array[0, t]) for array in (layer.inputs, layer.pre_activations, layer.states)),
+                *masked(t),
+            ],
+        ),
+    )
+    if not back:
+        return
+    click.echo(f"back      dL/dh_t = from the output + dz_{step} Uᵀ,  dz_t = {act}'(z_t) dL/dh_t,  dW = Σ x_tᵀ dz_t,")
+    click.echo(
+        f"          dU = Σ h_{before}ᵀ dz_t{',  db = Σ dz_t' if bias else ''}; Σ: the sum so far, which becomes the update"
+    )
+    shares = [layer.kernel_shares, layer.recurrent_kernel_shares, *([layer.bias_shares] if bias else [])]
+    sums = [layer.running(share) for share in shares]
+    names = ["dW", "dU", "db"][: len(shares)]
+    arrays = layer.d_from_output, layer.d_from_later, layer.d_pre_activations
+    print_table(
+        [*heads, "from output", f"from {step}", "dz_t", *(head for name in names for head in (name, f"Σ {name}"))],
+        show.rows(
+            layer.order[::-1],
+            lambda t: [
+                *place(t),
+                *(show.vector(array[0, t]) for array in arrays),
+                *(show.share(array[t]) for pair in zip(shares, sums, strict=True) for array in pair),
+            ],
+        ),
+    )
+
+
+def _dense(show, name, layer, tokens, traced):
+    back, act = traced.loss is not None, layer.activation
+    click.echo(f"{name}: y = {act}(z),  z = x V{'' if layer.bias is None else ' + c'}")
+    arrays = [("x", layer.inputs), ("z", layer.pre_activations), ("y", layer.outputs)]
+    # The model's output itself, at which the loss begins.
+    losses = traced.losses if back and layer.outputs is traced.outputs else None
+    if back:
+        click.echo(f"back: dz = {act}'(z) dL/dy,  dV = Σ xᵀ dz,  dL/dx = dz Vᵀ")
+        arrays += [("dL/dy", layer.d_outputs), ("dz", layer.d_pre_activations), ("dL/dx", layer.d_inputs)]
+    sequence = layer.inputs.ndim == 3
+    heads = [*(["t"] if sequence else []), *(["token"] if tokens else []), *(head for head, _ in arrays)]
+    if losses is not None:
+        heads.insert(heads.index("y") + 1, "loss")
+
+    def row(t):
+        cells = [show.vector(array[0, t] if sequence else array[0]) for _, array in arrays]
+        if losses is not None:
+            cells.insert(3, f"{losses[0, t] if sequence else losses[0]:.4g}")
+        place = [*([t + 1] if sequence else []), *([tokens[t]] if tokens else [])]
+        return [*place, *cells, *([show.share(layer.kernel_shares[t])] if back else [])]
+
+    print_table([*heads, *(["dV"] if back else [])], show.rows(range(layer.inputs.shape[1] if sequence else 1), row))
+
+
+def _shape(shape):
+    return " × ".join(map(str, shape))
+
+
+def _json(tokens, traced):
+    """The whole trace as values that JSON has."""
+    from dataclasses import fields
+
+    def plain(value):
+        return value.tolist() if hasattr(value, "tolist") else value
+
+    layers = {}
+    for name, layer in traced.layers.items():
+        layers[name] = {one.name: plain(getattr(layer, one.name)) for one in fields(layer) if one.name != "name"}
+        if traced.loss is not None:
+            for share in ("kernel_shares", "recurrent_kernel_shares", "bias_shares"):
+                if hasattr(layer, share):
+                    layers[name][share] = plain(getattr(layer, share))
+    found = {key: plain(getattr(traced, key)) for key in ("outputs", "losses", "weights", "d_outputs")}
+    return {
+        "tokens": tokens,
+        "loss_value": traced.loss,
+        "inputs": {name: plain(array) for name, array in traced.inputs.items()},
+        **found,
+        "layers": layers,
+        "gradients": {path: plain(gradient) for path, gradient in traced.gradients.items()},
+        "kept": [
+            {"layer": name, "what": what, "shape": list(shape), "bytes": size} for name, what, shape, size in traced.kept()
+        ],
+    }

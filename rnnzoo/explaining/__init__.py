@@ -1,0 +1,23 @@
+"""What flows forward and backward through a model: the numbers, and what they say of it."""
+
+from rnnzoo.explaining._flow import LayerFlow, gradient_flow
+from rnnzoo.explaining._flow_plot import plot_flow
+from rnnzoo.explaining._log import GradientFlowLog, GradientFlowWarning
+from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace, Trace
+from rnnzoo.explaining._raw import Explanation, explain, preset_flow
+from rnnzoo.explaining._trace import trace
+
+__all__ = [
+    "DenseTrace",
+    "Explanation",
+    "GradientFlowLog",
+    "GradientFlowWarning",
+    "LayerFlow",
+    "RecurrentTrace",
+    "Trace",
+    "explain",
+    "gradient_flow",
+    "plot_flow",
+    "preset_flow",
+    "trace",
+]

@@ -1,0 +1,115 @@
+"""`explain`: the trace of a preset for raw input, with what its numbers stand for."""
+
+from typing import Any, NamedTuple
+
+from rnnzoo.building import as_taught, build, create_task, load_trained
+from rnnzoo.epochs import make_loss
+from rnnzoo.errors import InputError
+from rnnzoo.explaining._flow import gradient_flow
+from rnnzoo.explaining._parts import Trace
+from rnnzoo.explaining._trace import trace
+from rnnzoo.predicting import Predictor, from_preset
+from rnnzoo.registry import Preset, load_preset
+
+
+class Explanation(NamedTuple):
+    """A trace for one raw input.
+
+    Attributes:
+        input: the raw input, checked.
+        predicted: the model's answer.
+        answer: the answer that the loss compares with, or `None` where nobody knows it.
+        tokens: input name -> what stands at each timestep, as text; without the inputs that have no timesteps.
+        loss: the name of the loss.
+        trace: the `Trace`, of a batch of one.
+    """
+
+    input: Any
+    predicted: Any
+    answer: Any
+    tokens: dict
+    loss: str
+    trace: Trace
+
+
+def explain(preset, raw, answer=None):
+    """What flows forward and backward through a preset's trained model for one raw input.
+
+    Args:
+        preset: a name, a folder, or a `Predictor`.
+        raw: the raw input.
+        answer: the right answer, as text; the task's own if `None` and it can tell. Where nobody knows it there is the way
+            forward alone; a model that writes is then traced over what it wrote.
+
+    Returns:
+        An `Explanation`.
+
+    Raises:
+        InputError: there is no such preset or it has no weights, the input or the answer is wrong, or one does not fit the
+            other.
+    """
+    predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
+    task, recipe = predictor.task, predictor.preset.training
+    (checked,) = predictor.check([raw])
+    (predicted,) = predictor.predict([checked])
+    right = task.right_answer(checked) if answer is None else task.answer.parse(str(answer))
+    shown = right
+    if right is None and task.answer.generated:
+        shown = predicted or None
+    inputs = task.input.front(task.input.tensor([checked])).numpy()
+    model, targets = predictor.model, None
+    if shown is not None:
+        targets, _ = task.answer.targets([shown])
+        if task.answer.per_timestep and not task.answer.generated and targets.shape[1] != inputs.shape[1]:
+            raise InputError(f"{targets.shape[1]} answers for {inputs.shape[1]} timesteps; expected one for each")
+        model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
+    loss = make_loss(recipe.loss, from_logits=not predictor.preset.model.get("output_activation"))
+    traced = trace(model, inputs, None if right is None else targets, loss=loss)
+    return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced)
+
+
+def preset_flow(preset, examples=64, seed=None):
+    """`gradient_flow` of a preset over held-out examples of its task.
+
+    Args:
+        preset: a name, a folder, or a `Preset`.
+        examples: how many of them.
+        seed: of the initial weights of an untrained model, which is then looked at; the trained one if `None`.
+
+    Returns:
+        A list of `LayerFlow`.
+
+    Raises:
+        InputError: as `gradient_flow`, or the preset has no weights.
+    """
+    preset = preset if isinstance(preset, Preset) else load_preset(preset)
+    model, task = load_trained(preset) if seed is None else build(preset, seed=seed), create_task(preset)
+    held_out = task.tests()["held_out"]()
+    few = held_out.take(range(min(examples, len(held_out.inputs))))
+    inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in few.inputs])).numpy()
+    targets, weights = task.answer.targets(few.answers)
+    model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
+    loss = make_loss(preset.training.loss, from_logits=not preset.model.get("output_activation"))
+    return gradient_flow(model, inputs, targets, loss=loss, sample_weight=weights)
+
+
+def _tokens(task, traced):
+    """What stands at each timestep of the inputs that hold token ids."""
+    tokens = {}
+    for name, array in traced.inputs.items():
+        if array.ndim != 2 or array.dtype.kind != "i":
+            continue
+        side = task.answer if name == "target" else task.input
+        alphabet = side.alphabet
+        tokens[name] = [
+            _character(alphabet, int(token), first=name == "target" and t == 0) for t, token in enumerate(array[0])
+        ]
+    return tokens
+
+
+def _character(alphabet, token, first):
+    if token == 0:
+        return ""
+    if token > len(alphabet):
+        return "<start>" if first else "<end>"
+    return alphabet[token - 1]
