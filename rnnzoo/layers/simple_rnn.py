@@ -13,6 +13,8 @@ UNROLLED_TIMESTEPS = 64
 # In training, what has fewer multiplications a sequence (timesteps x units x (features + units)) is not worth the second
 # that compiling takes.
 WORTH_COMPILING = 2**14
+# A step without a mask that has as many (batch x units x units) is nothing but its product, and TensorFlow's own is faster.
+WHOLE_PRODUCTS = 2**23
 
 
 @keras.saving.register_keras_serializable("rnnzoo")
@@ -35,18 +37,18 @@ class SimpleRNN(keras.layers.SimpleRNN):
         timesteps = sequences.shape[1]
         drops = training and (self.cell.dropout > 0 or self.cell.recurrent_dropout > 0)
         plain_mask = mask is None or len(mask.shape) == 2
-        if training and plain_mask and self._compiles(sequences):
+        if training and plain_mask and self._compiles(sequences, mask):
             return self._compiled(sequences, state, mask)
         if timesteps and timesteps <= UNROLLED_TIMESTEPS and not drops and plain_mask:
             return self._unrolled(sequences, state, mask)
         return super().inner_loop(sequences, initial_state, mask, training=training)
 
-    def _compiles(self, sequences):
+    def _compiles(self, sequences, mask):
         """Whether a training pass over these runs compiled."""
         cell, timesteps, features = self.cell, sequences.shape[1], sequences.shape[2]
         if not isinstance(sequences, tf.Tensor) or tf.executing_eagerly() or not timesteps or timesteps < 2 or not features:
             return False
-        return (
+        able = (
             (timesteps > UNROLLED_TIMESTEPS or timesteps * self.units * (features + self.units) >= WORTH_COMPILING)
             and sequences.dtype in (tf.float32, tf.float64)
             and _name(cell.activation) in _loops.ACTIVATIONS
@@ -55,6 +57,10 @@ class SimpleRNN(keras.layers.SimpleRNN):
             and not tf.config.list_logical_devices("GPU")
             and tf.test.is_built_with_xla()
         )
+        if able and mask is None and (sequences.shape[0] or 0) * self.units**2 >= WHOLE_PRODUCTS:
+            _loops.ask_for_tensorflow()
+            return False
+        return able
 
     def _compiled(self, sequences, state, mask):
         """The pass of `_recurrence.recurrence`, its results in Keras's form."""

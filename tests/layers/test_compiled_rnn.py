@@ -214,6 +214,19 @@ def test_nothing_is_compiled_where_it_would_not_pay(rng, compiling):
     assert not passes
 
 
+def test_a_step_that_is_nothing_but_its_product_is_left_to_tensorflow(rng, compiling, monkeypatch):
+    passes = compiling()
+    layers = twins(rng)
+    monkeypatch.setattr(simple_rnn, "WHOLE_PRODUCTS", BATCH * UNITS**2)
+    x, mask = tf.constant(rng.normal(size=(BATCH, TIMESTEPS, FEATURES)), "float32"), tf.ones((BATCH, TIMESTEPS), bool)
+    ours, stock = (tf.function(lambda x, f=f: f(x, training=True), autograph=False)(x) for f in layers)
+    np.testing.assert_allclose(ours, stock, atol=1e-6)
+    assert not passes
+    tf.function(lambda x: layers[0](x[1:], training=True), autograph=False)(x)
+    tf.function(lambda x: layers[0](x, mask=mask, training=True), autograph=False)(x)
+    assert len(passes) == 2
+
+
 def test_nan_behind_the_mask_stays_there(rng, compiling):
     compiling()
     layer, _ = twins(rng, return_sequences=True)
