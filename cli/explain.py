@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from rnnzoo.cli._by_hand import by_hand_json, print_by_hand
 from rnnzoo.cli._shared import as_json, force, print_json, print_table
 from rnnzoo.errors import InputError
 
@@ -27,11 +28,16 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
     MODEL is a preset's name, a run's folder, and SAMPLE raw input; or a .keras file of a model that the factories made, and
     SAMPLE a JSON array of one example (an object where it takes several inputs).
 
+    Without a SAMPLE, a preset whose start is written down (backprop-by-hand, forward-by-hand) is worked by hand: every
+    number of its first step, with its formula.
+
     With --gradients it takes no SAMPLE, and says of each recurrent layer of a preset whether gradients vanish, explode or
     keep steady on their way back through time.
     """
-    if gradients == (sample is not None):
-        raise click.UsageError("give a SAMPLE to follow, or --gradients")
+    if gradients and sample is not None:
+        raise click.UsageError("--gradients looks at held-out examples and takes no SAMPLE")
+    if sample is None and not gradients and model.endswith(".keras"):
+        raise click.UsageError("give a SAMPLE to follow")
     if not gradients and (seed is not None or output is not None):
         raise click.UsageError("--untrained and -o go with --gradients")
     import rnnzoo
@@ -41,6 +47,13 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
 
     if gradients:
         _gradients(explaining, model, seed, examples, output, force, as_json)
+        return
+    if sample is None:
+        hand = explaining.by_hand(model)
+        if as_json:
+            print_json(by_hand_json(hand))
+        else:
+            print_by_hand(hand)
         return
     if model.endswith(".keras"):
         told, tokens, traced = _of_file(explaining, model, sample, answer, loss)

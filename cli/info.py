@@ -23,6 +23,10 @@ def command(preset, as_json):
     content = preset.content()
     rows = [["architecture", preset.architecture], *_flat("model", content.get("model", {}))]
     rows += [["task", preset.task], *_flat("task_options", content.get("task_options", {}))]
+    rows += [
+        *_flat("initial", content.get("initial", {})),
+        *([["frozen", ", ".join(preset.frozen)]] if preset.frozen else []),
+    ]
     rows += _flat("training", content["training"])
     if metadata:
         rows.append(["parameters", f"{metadata['parameters']:,}"])

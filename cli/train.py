@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from rnnzoo.cli._by_hand import print_by_hand
 from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metrics, progress_bar
 
 
@@ -42,6 +43,12 @@ def command(preset, seed, overrides, data, output, force, tensorboard, as_json):
         return
     print_metrics(run.metrics)
     click.echo()
+    from rnnzoo import explaining
+
+    if explaining.can_be_followed(run.predictor.preset):
+        click.echo("The first step of this run, by hand:\n")
+        print_by_hand(explaining.by_hand(run.predictor.preset))
+        click.echo()
     if "not_rounded" in run.metadata:
         click.echo(f"Note: {run.metadata['not_rounded']}.")
     click.echo(f"Run folder: {run.path} (trained in {run.metadata['training_seconds']:g} s)")

@@ -55,7 +55,35 @@ def build(preset, *, seed=None):
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    return build_architecture(preset.architecture, preset.model, create_task(preset), preset.name)
+    model = build_architecture(preset.architecture, preset.model, create_task(preset), preset.name)
+    _begin(model, preset)
+    return model
+
+
+def short_path(variable):
+    """`hidden/kernel`: a variable's path without the cell, of which a layer has one."""
+    return variable.path.replace("simple_rnn_cell/", "")
+
+
+def _begin(model, preset):
+    """Gives the weights the values that the preset begins with, and freezes what is not trained."""
+    variables = {short_path(variable): variable for variable in model.variables if "seed_generator" not in variable.path}
+    for key, paths in (("initial", preset.initial), ("frozen", preset.frozen)):
+        for path in paths:
+            if path not in variables:
+                hint = nearest(path, variables) or f"; there are {', '.join(variables)}"
+                raise InputError(f"{preset.name}: {key}: the model has no variable '{path}'{hint}")
+    for path, values in preset.initial.items():
+        shape = tuple(variables[path].shape)
+        try:
+            array = np.array(values, np.float64)
+        except (ValueError, TypeError):
+            raise InputError(f"{preset.name}: initial.{path}: expected numbers of shape {shape}") from None
+        if array.shape != shape:
+            raise InputError(f"{preset.name}: initial.{path}: its shape is {array.shape}; expected {shape}")
+        variables[path].assign(array)
+    for path in preset.frozen:
+        variables[path].trainable = False
 
 
 def build_architecture(architecture, arguments, task, name):

@@ -54,7 +54,7 @@ def summary(seeds):
     return {
         (name, metric): (
             sum(run[name][metric] for run in runs) / len(runs),
-            min(run[name][metric] for run in runs),
+            (max if metric.endswith("error") else min)(run[name][metric] for run in runs),
         )
         for name, metrics in runs[0].items()
         for metric in metrics

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo import losses
 from rnnzoo._buckets import Plan, choose_buckets, one_bucket, plan_epoch
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.layers._loops import in_xla
@@ -217,7 +218,7 @@ class CompiledEpochs:
 
     Args:
         model: the model to train; frozen layers stay as they are.
-        loss: a `keras.losses.Loss` whose reduction is `mean_with_sample_weight`, so that padding does not count.
+        loss: a `keras.losses.Loss` whose reduction is `mean_with_sample_weight` or `sum`, so that padding does not count.
         optimizer: a `keras.optimizers.Optimizer`, with its schedule and clipping.
         inputs: what the model takes, an array or a dict of arrays (examples, ...).
         targets: (examples, ...).
@@ -307,16 +308,10 @@ def make_optimizer(recipe, steps):
     return optimizer(learning_rate=rate, global_clipnorm=recipe.clip_norm)
 
 
-def make_loss(name, from_logits):
-    """The Keras loss of that name, averaged over what counts, so that padding is invisible."""
-    name = str(name)
-    known = {_snake(entry): entry for entry in dir(keras.losses) if entry[0].isupper() and entry != "Loss"}
+def make_loss(recipe, from_logits):
+    """The loss of a recipe: averaged over what counts, so that padding is invisible, or summed over it."""
+    known, name = losses.named(), recipe.loss
     if name not in known:
         raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
-    cls = getattr(keras.losses, known[name])
     logits = {"from_logits": from_logits} if "crossentropy" in name else {}
-    return cls(reduction="mean_with_sample_weight", **logits)
-
-
-def _snake(name):
-    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+    return known[name](reduction={"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction], **logits)

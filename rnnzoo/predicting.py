@@ -38,7 +38,8 @@ class Predictor:
             inputs: a list of raw inputs (see `rnnzoo info PRESET`), or of rows of characters or token ids; a
                 `tf.RaggedTensor` of rows; or an array of raw inputs (batch,) or of rows (batch, timesteps), padded with 0
                 (or with empty strings) at either end. A number d in a row of digits is that digit; in padded arrays,
-                where 0 is padding, the digit 0 is 10.
+                where 0 is padding, the digit 0 is 10. Real vectors are rows of numbers, (batch, features) or (batch,
+                timesteps, features), and nothing in them is padding.
             progress: called with the number of inputs that each batch has answered.
 
         Raises:
@@ -123,7 +124,7 @@ class Predictor:
 
     def _checked(self, inputs, where=None):
         """The inputs one by one, as the task's front takes them."""
-        for number, (raw, padded) in enumerate(_rows(inputs), 1):
+        for number, (raw, padded) in enumerate(_rows(inputs, getattr(self.task.input, "sequence", False)), 1):
             try:
                 if isinstance(raw, list):
                     raw = self.task.input.join(raw, padded)
@@ -138,7 +139,8 @@ class Predictor:
         steps = np.array([self.task.input.steps(raw) for raw in checked], int)
         batch = []
         for i in np.argsort(steps, kind="stable").tolist():
-            if batch and (len(batch) == SAMPLES or (len(batch) + 1) * steps[i] > TIMESTEPS):
+            full = len(batch) == SAMPLES or (len(batch) + 1) * steps[i] > TIMESTEPS
+            if batch and (full or (not self.task.input.pads and steps[i] != steps[batch[0]])):
                 yield batch
                 batch = []
             batch.append(i)
@@ -159,8 +161,8 @@ def from_preset(name):
     return Predictor(load_trained(preset), preset, create_task(preset))
 
 
-def _rows(inputs):
-    """Each sample as a raw input or a list of symbols, and whether it may be padded."""
+def _rows(inputs, vectors=False):
+    """Each sample as a raw input or a list of symbols (of vectors), and whether it may be padded."""
     if isinstance(inputs, str | bytes | int):
         inputs = [inputs]
     padded = hasattr(inputs, "__array__")  # rows of an array are of one length
@@ -169,8 +171,9 @@ def _rows(inputs):
     elif isinstance(inputs, tf.Tensor):
         inputs = inputs.numpy()
     if isinstance(inputs, np.ndarray):
-        if inputs.ndim not in (1, 2):
-            raise InputError(f"an array of shape {inputs.shape}; expected (batch,) or (batch, timesteps)")
+        if not 1 <= inputs.ndim <= 2 + vectors:
+            expected = "(batch, timesteps, features)" if vectors else "(batch,) or (batch, timesteps)"
+            raise InputError(f"an array of shape {inputs.shape}; expected {expected}")
         inputs = inputs.tolist()
     for row in inputs:
         row = row.tolist() if isinstance(row, np.ndarray | np.generic) else row

@@ -32,6 +32,7 @@ class Training(BaseModel):
 
     model_config = _STRICT
     loss: str
+    reduction: Literal["mean", "sum"] = "mean"
     optimizer: str = "adam"
     learning_rate: float = Field(gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
@@ -64,6 +65,8 @@ class Preset(BaseModel):
     task: str
     model: dict[str, Any] = {}
     task_options: dict[str, Any] = {}
+    initial: dict[str, Any] = {}
+    frozen: tuple[str, ...] = ()
     training: Training
     expected: dict[str, float | dict[str, float]] = {}
     limits: str = ""
@@ -91,7 +94,7 @@ class Preset(BaseModel):
 
     @property
     def metric(self):
-        """The name of the metric that the preset is judged by on held-out examples, or `None`."""
+        """The name of the metric that the preset is judged by in its first test, or `None`."""
         return next((name for name, value in self.expected.items() if not isinstance(value, dict)), None)
 
     def metadata(self):

@@ -1,6 +1,7 @@
 """Writing TOML: the standard library only reads it."""
 
 import json
+import re
 
 
 def dumps(table):
@@ -10,10 +11,15 @@ def dumps(table):
 
 def _lines(table, prefix):
     nested = {key: value for key, value in table.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_value(value)}" for key, value in table.items() if key not in nested and value is not None]
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in nested and value is not None]
     for key, value in nested.items():
-        lines += ["", f"[{prefix}{key}]", *_lines(value, f"{prefix}{key}.")]
+        lines += ["", f"[{prefix}{_key(key)}]", *_lines(value, f"{prefix}{_key(key)}.")]
     return lines
+
+
+def _key(key):
+    """Bare where TOML lets it be, else in quotation marks."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
 
 
 def _value(value):

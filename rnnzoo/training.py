@@ -133,7 +133,7 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
         A `Trained`.
     """
     recipe = preset.training
-    training, held_out = own or (task.train(), task.tests()["held_out"]())
+    training, held_out = own or (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if raw not in never])
     model = build(preset, seed=recipe.seed)
@@ -178,10 +178,11 @@ def prepare(preset, model, task, examples):
     targets, weights = task.answer.targets(examples.answers)
     model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
     # Short sequences are not worth the compiling of several lengths.
-    ragged = not isinstance(inputs, dict) and inputs.ndim == 2 and inputs.shape[1] >= LEAST_TIMESTEPS
+    ids = not isinstance(inputs, dict) and inputs.ndim == 2 and inputs.dtype.kind == "i"
+    ragged = ids and inputs.shape[1] >= LEAST_TIMESTEPS
     return CompiledEpochs(
         model,
-        make_loss(recipe.loss, from_logits=not preset.model.get("output_activation")),
+        make_loss(recipe, from_logits=not preset.model.get("output_activation")),
         make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
         inputs,
         targets,
@@ -220,7 +221,7 @@ def _round(model, recipe):
 
 
 def _metadata(preset, trained, task, metrics, data, folder, predictor):
-    samples = task.tests()["held_out"]().inputs[:: max(1, metrics[next(iter(metrics))]["examples"] // 4)][:4]
+    samples = task.first_test().inputs[:: max(1, metrics[next(iter(metrics))]["examples"] // 4)][:4]
     return {
         "name": preset.name,
         "rnnzoo_version": rnnzoo.__version__,

@@ -17,7 +17,12 @@ from rnnzoo.training import prepare
 
 EVERY = pytest.mark.parametrize("name", list_presets())
 SEQUENCES = pytest.mark.parametrize(
-    "name", [name for name in list_presets() if load_preset(name).architecture not in ("one_to_one",)]
+    "name",
+    [
+        name
+        for name in list_presets()
+        if load_preset(name).architecture != "one_to_one" and create_task(load_preset(name)).input.pads
+    ],
 )
 
 
@@ -62,10 +67,11 @@ def test_the_metrics_are_reproduced(name, zoo):
 def test_the_weights_reach_what_is_expected(name):
     preset = load_preset(name)
     metrics = preset.metadata()["metrics"]
-    assert preset.metric in metrics["held_out"]
+    first = next(iter(metrics))
+    assert preset.metric in metrics[first]
     for key, value in preset.expected.items():
         for metric, bar in (value if isinstance(value, dict) else {key: value}).items():
-            assert metrics[key if isinstance(value, dict) else "held_out"][metric] >= bar
+            assert metrics[key if isinstance(value, dict) else first][metric] >= bar
 
 
 @EVERY
@@ -91,7 +97,8 @@ def test_the_card_is_current(name):
 def test_same_seed_same_start(name):
     first, second, other = (rnnzoo.build(name, seed=seed).get_weights() for seed in (3, 3, 4))
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
-    assert any((a != b).any() for a, b in zip(first, other, strict=True))
+    written = load_preset(name).initial
+    assert written or any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
 @EVERY
@@ -218,10 +225,15 @@ def test_the_direction_of_time(name, zoo):
         if preset.architecture == "one_to_many":
             np.testing.assert_array_equal(before, after)  # a step is fed the target of the step before
         return
-    before, after = predictor.scores(["12345", "12346"])
+    if not task.input.pads:
+        raw = np.random.default_rng(0).normal(size=(5, task.input.width))
+        raw = [raw, np.concatenate([raw[:-1], -3 * raw[-1:]])]
+    else:
+        raw = ["12345", "12346"]
+    before, after = predictor.scores(raw)
     earlier = np.abs(before[:-1] - after[:-1]).max()
-    assert earlier > 0.1 if preset.architecture == "bidirectional" else earlier == 0
-    assert np.abs(before[-1] - after[-1]).max() > 0.1
+    assert earlier > 0.1 if preset.architecture == "bidirectional" else earlier < 1e-6
+    assert np.abs(before[-1] - after[-1]).max() > 0.01
 
 
 EXACT = [name for name in list_presets("digit-sum*") if load_preset(name).training.round_weights]

@@ -22,6 +22,7 @@ def bidirectional(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, timesteps, features) -> (batch, timesteps, outputs), or (batch, outputs) with `return_sequences=False`.
@@ -40,11 +41,12 @@ def bidirectional(
         units: width of each recurrent layer in each direction.
         layers: how many bidirectional layers are stacked.
         activation: of the recurrent layers.
-        use_bias: whether the recurrent layers have one; the readout always has.
+        use_bias: whether the recurrent layers have one.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -70,5 +72,7 @@ def bidirectional(
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
     )
-    y = Readout(outputs, activation=output_activation, name="readout")(x, mask=mask if return_sequences else None)
+    y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(
+        x, mask=mask if return_sequences else None
+    )
     return keras.Model(inputs, y, name=name or "bidirectional")

@@ -25,6 +25,7 @@ def deep(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, timesteps, features) -> (batch, outputs), or (batch, timesteps, outputs) with `return_sequences=True`.
@@ -45,11 +46,12 @@ def deep(
         layers: how many recurrent layers are stacked.
         bidirectional: every recurrent layer reads both directions of time.
         activation: of the recurrent layers.
-        use_bias: whether the recurrent layers have one; the dense layers and the readout always have.
+        use_bias: whether the recurrent layers have one; the dense layers always have.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs, and of each dense layer's outputs, dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -77,5 +79,7 @@ def deep(
         recurrent_dropout=recurrent_dropout,
     )
     x = dense_stack(x, name="dense", widths=dense, activation=dense_activation, dropout=dropout)
-    y = Readout(outputs, activation=output_activation, name="readout")(x, mask=mask if return_sequences else None)
+    y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(
+        x, mask=mask if return_sequences else None
+    )
     return keras.Model(inputs, y, name=name or "deep")

@@ -44,6 +44,7 @@ def encoder_decoder(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """source (batch, source_timesteps, ...), target (batch, target_timesteps, ...) -> (batch, target_timesteps, outputs).
@@ -68,11 +69,12 @@ def encoder_decoder(
         layers: how many recurrent layers are stacked, in the encoder and in the decoder.
         bidirectional: the encoder reads both directions of time; the decoder cannot.
         activation: of the recurrent layers.
-        use_bias: whether the recurrent layers have one; the others always have.
+        use_bias: whether the recurrent layers have one; what sets their states always has.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -129,7 +131,7 @@ def encoder_decoder(
             name=numbered("decoder", i),
             **drops,
         )(fed, initial_state=encoded[i], mask=target_mask)
-    y = Readout(outputs, activation=output_activation, name="readout")(fed, mask=target_mask)
+    y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(fed, mask=target_mask)
     return keras.Model({"source": source, "target": target}, y, name=name or "encoder_decoder")
 
 

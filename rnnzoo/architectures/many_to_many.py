@@ -22,6 +22,7 @@ def many_to_many(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, timesteps, features) -> (batch, timesteps, outputs), or (batch, timesteps) token ids -> the same.
@@ -39,11 +40,12 @@ def many_to_many(
         layers: how many recurrent layers are stacked.
         bidirectional: every output sees the whole sequence, not only what came before it.
         activation: of the recurrent layers.
-        use_bias: whether the recurrent layers have one; the readout always has.
+        use_bias: whether the recurrent layers have one.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -69,5 +71,5 @@ def many_to_many(
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
     )
-    y = Readout(outputs, activation=output_activation, name="readout")(x, mask=mask)
+    y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x, mask=mask)
     return keras.Model(inputs, y, name=name or "many_to_many")

@@ -21,6 +21,7 @@ def many_to_one(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, timesteps, features) -> (batch, outputs), or (batch, timesteps) token ids -> (batch, outputs).
@@ -38,11 +39,12 @@ def many_to_one(
         layers: how many recurrent layers are stacked.
         bidirectional: reads both directions of time and concatenates the two final states.
         activation: of the recurrent layers.
-        use_bias: whether the recurrent layers have one; the readout always has.
+        use_bias: whether the recurrent layers have one.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -68,5 +70,5 @@ def many_to_one(
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
     )
-    y = keras.layers.Dense(outputs, activation=output_activation, name="readout")(x)
+    y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)
     return keras.Model(inputs, y, name=name or "many_to_one")

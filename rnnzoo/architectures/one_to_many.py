@@ -21,6 +21,7 @@ def one_to_many(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, features) -> (batch, timesteps, outputs).
@@ -38,11 +39,12 @@ def one_to_many(
         units: width of each recurrent layer.
         layers: how many recurrent layers are stacked; the input sets the state of each.
         activation: of the recurrent layers, and of the layer that sets their state.
-        use_bias: whether the recurrent layers have one; the others always have.
+        use_bias: whether the recurrent layers have one; what sets their states always has.
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -75,7 +77,7 @@ def one_to_many(
         recurrent_dropout=recurrent_dropout,
         name="decoder",
     )
-    readout = Readout(outputs, activation=output_activation, name="readout")
+    readout = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")
     kernel, bias = readout(states[-1], as_weights=True)
     y = readout(decoder(states, kernel=kernel, bias=bias))
     return keras.Model(inputs, y, name=name or "one_to_many")

@@ -17,6 +17,7 @@ def one_to_one(
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
     output_activation: str | None = None,
+    readout_bias: bool = True,
     name: str | None = None,
 ):
     """(batch, features) -> (batch, outputs).
@@ -29,11 +30,12 @@ def one_to_one(
         units: width of each hidden layer.
         layers: how many hidden layers are stacked.
         activation: of the hidden layers.
-        use_bias: whether the hidden layers have one; the readout always has.
+        use_bias: whether the hidden layers have one.
         recurrent_initializer: as in every factory; nothing recurs here, so it changes nothing.
         dropout: share of each hidden layer's inputs dropped in training.
         recurrent_dropout: as in every factory; nothing recurs here, so it changes nothing.
         output_activation: of the readout.
+        readout_bias: whether the readout has one.
         name: the model's name.
 
     Returns:
@@ -50,5 +52,5 @@ def one_to_one(
         if dropout:
             x = keras.layers.Dropout(dropout, name=numbered("dropout", i))(x)
         x = keras.layers.Dense(units, activation=activation, use_bias=use_bias, name=numbered("hidden", i))(x)
-    y = keras.layers.Dense(outputs, activation=output_activation, name="readout")(x)
+    y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)
     return keras.Model(inputs, y, name=name or "one_to_one")

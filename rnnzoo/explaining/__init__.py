@@ -1,20 +1,26 @@
 """What flows forward and backward through a model: the numbers, and what they say of it."""
 
+from rnnzoo.explaining._by_hand import ByHand, by_hand, can_be_followed
 from rnnzoo.explaining._flow import LayerFlow, gradient_flow
 from rnnzoo.explaining._flow_plot import plot_flow
 from rnnzoo.explaining._log import GradientFlowLog, GradientFlowWarning
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace, Trace
 from rnnzoo.explaining._raw import Explanation, explain, preset_flow
 from rnnzoo.explaining._trace import trace
+from rnnzoo.explaining._work import Line
 
 __all__ = [
+    "ByHand",
     "DenseTrace",
     "Explanation",
     "GradientFlowLog",
     "GradientFlowWarning",
     "LayerFlow",
+    "Line",
     "RecurrentTrace",
     "Trace",
+    "by_hand",
+    "can_be_followed",
     "explain",
     "gradient_flow",
     "plot_flow",

@@ -163,7 +163,7 @@ class Trace:
         layers: name -> `RecurrentTrace` or `DenseTrace`, in the order in which the model runs them.
         losses: the loss of each output, (batch,) or (batch, timesteps); `None` where there was no target.
         weights: how much each counts, of the same shape: 0 where it is padding.
-        loss: sum(losses * weights) / sum(weights), what training lowers.
+        loss: sum(losses * weights) / sum(weights), what training lowers; not divided where the loss is a sum.
         d_outputs: dL/dy, of the shape of `outputs`.
         gradients: the path of each trainable variable (`hidden/kernel`) -> dL/dvariable.
     """

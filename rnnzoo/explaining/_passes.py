@@ -126,11 +126,13 @@ def _dense(tape, layer, x, mask=None, as_weights=False):
 
 def _lent(tape, layer):
     """The readout's weights, lent to a layer that feeds outputs back."""
-    lent = [Value(tape.weight(layer._kernel)), Value(tape.weight(layer.bias))]
+    variables = layer._kernel, layer.bias
+    lent = [Value(np.zeros(layer.units) if variable is None else tape.weight(variable)) for variable in variables]
 
     def back():
-        for value, variable in zip(lent, (layer._kernel, layer.bias), strict=True):
-            tape.add_gradient(variable, _arrived(value))
+        for value, variable in zip(lent, variables, strict=True):
+            if variable is not None:
+                tape.add_gradient(variable, _arrived(value))
 
     tape._back.append(back)
     return tuple(lent)

@@ -63,7 +63,7 @@ def explain(preset, raw, answer=None):
         if task.answer.per_timestep and not task.answer.generated and targets.shape[1] != inputs.shape[1]:
             raise InputError(f"{targets.shape[1]} answers for {inputs.shape[1]} timesteps; expected one for each")
         model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
-    loss = make_loss(recipe.loss, from_logits=not predictor.preset.model.get("output_activation"))
+    loss = make_loss(recipe, from_logits=not predictor.preset.model.get("output_activation"))
     traced = trace(model, inputs, None if right is None else targets, loss=loss)
     return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced)
 
@@ -84,12 +84,12 @@ def preset_flow(preset, examples=64, seed=None):
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     model, task = load_trained(preset) if seed is None else build(preset, seed=seed), create_task(preset)
-    held_out = task.tests()["held_out"]()
+    held_out = task.first_test()
     few = held_out.take(range(min(examples, len(held_out.inputs))))
     inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in few.inputs])).numpy()
     targets, weights = task.answer.targets(few.answers)
     model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
-    loss = make_loss(preset.training.loss, from_logits=not preset.model.get("output_activation"))
+    loss = make_loss(preset.training, from_logits=not preset.model.get("output_activation"))
     return gradient_flow(model, inputs, targets, loss=loss, sample_weight=weights)
 
 

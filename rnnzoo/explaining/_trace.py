@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from rnnzoo import losses
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.explaining._parts import Trace
 from rnnzoo.explaining._passes import Tape, not_functional
@@ -20,7 +21,8 @@ def trace(model, x, y=None, *, loss=None, sample_weight=None):
             (batch, timesteps); or a dict of input name -> array.
         y: the target as the loss takes it, (batch, outputs), (batch, timesteps, outputs), or class numbers (batch,) or
             (batch, timesteps); `None` for the way forward alone.
-        loss: the name of a Keras loss, a `keras.losses.Loss`, or `None` for the one that the model was compiled with.
+        loss: the name of a loss, a `keras.losses.Loss`, or `None` for the one that the model was compiled with. Its mean
+            over what counts is traced, or the sum where its reduction is "sum".
         sample_weight: (batch,) or (batch, timesteps); padding that the model masks counts for nothing in any case.
 
     Returns:
@@ -45,8 +47,7 @@ def trace(model, x, y=None, *, loss=None, sample_weight=None):
     function = _loss(model, loss)
     result.weights = _weights(model, arrays, out.array, sample_weight)
     result.losses, result.d_outputs = _losses(function, np.asarray(y), out.array, result.weights)
-    total = result.weights.sum()
-    result.loss = float((result.losses * result.weights).sum() / total) if total else 0.0
+    result.loss = float((result.losses * result.weights).sum() / _divisor(function, result.weights))
     out.add(result.d_outputs)
     tape.backward()
     trainable = {variable.path for variable in model.trainable_variables}
@@ -97,12 +98,12 @@ def _loss(model, loss):
             raise InputError("a target needs a loss: give loss=, or compile the model")
     if isinstance(loss, keras.losses.Loss):
         return loss
+    if loss in losses.named():
+        return losses.named()[loss]()
     try:
         return keras.losses.get(loss)
     except (ValueError, TypeError):
-        known = [
-            entry for entry in dir(keras.losses) if entry[0].islower() and entry not in ("get", "serialize", "deserialize")
-        ]
+        known = [*losses.named(), *(entry for entry in dir(keras.losses) if entry[0].islower())]
         raise InputError(f"loss {loss!r} is none that Keras knows{nearest(loss, known)}") from None
 
 
@@ -132,6 +133,11 @@ def _output_mask(model, arrays):
     return None
 
 
+def _divisor(function, weights):
+    """What the weighted sum of the losses is divided by: the sum of the weights, or nothing where the loss is a sum."""
+    return 1.0 if getattr(function, "reduction", None) == "sum" else weights.sum() or 1.0
+
+
 def _losses(function, y, outputs, weights):
     """Each output's loss, and the gradient of their weighted mean: the loss is Keras's own, and so is its gradient."""
     import tensorflow as tf
@@ -146,14 +152,14 @@ def _losses(function, y, outputs, weights):
     try:
         with tf.GradientTape() as tape:
             tape.watch(prediction)
-            losses = call(target, prediction)
-            total = tf.reduce_sum(tf.cast(losses, prediction.dtype) * weights) / max(weights.sum(), 1e-300)
+            each = call(target, prediction)
+            total = tf.reduce_sum(tf.cast(each, prediction.dtype) * weights) / _divisor(function, weights)
         gradient = tape.gradient(total, prediction)
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"the target of shape {y.shape} does not fit the outputs {expected} and the loss: {reason}"
         ) from None
-    if tuple(losses.shape) != weights.shape:
+    if tuple(each.shape) != weights.shape:
         raise InputError(f"the target of shape {y.shape} does not fit the outputs {expected}")
-    return losses.numpy().astype(np.float64), gradient.numpy()
+    return each.numpy().astype(np.float64), gradient.numpy()

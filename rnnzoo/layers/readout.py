@@ -10,14 +10,16 @@ class Readout(keras.layers.Dense):
     `mask` (batch, timesteps), given explicitly, is attached to the output, so that the losses and metrics of `fit` and
     `evaluate` skip padding without anything leaning on Keras's implicit propagation.
 
-    With `as_weights=True` it returns its `kernel` (units, outputs) and `bias` (outputs,) as tensors: a layer that feeds
-    outputs back needs them inside its loop, and a functional model can hand over tensors, not layers.
+    With `as_weights=True` it returns its `kernel` (units, outputs) and `bias` (outputs,), zeros where it has none, as
+    tensors: a layer that feeds outputs back needs them inside its loop, and a functional model can hand over tensors, not
+    layers.
     """
 
     def call(self, inputs, mask=None, as_weights=False):
         if as_weights:
             # Added zero: a bare variable is no tensor of this call, and a functional model could not trace it.
-            return self.kernel + 0.0, self.bias + 0.0
+            bias = keras.ops.zeros((self.units,), self.compute_dtype) if self.bias is None else self.bias + 0.0
+            return self.kernel + 0.0, bias
         return super().call(inputs)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -27,6 +29,6 @@ class Readout(keras.layers.Dense):
         if as_weights:
             return (
                 keras.KerasTensor(self.kernel.shape, dtype=self.compute_dtype),
-                keras.KerasTensor(self.bias.shape, dtype=self.compute_dtype),
+                keras.KerasTensor((self.units,), dtype=self.compute_dtype),
             )
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

@@ -24,6 +24,7 @@ class TextInput:
     """
 
     spec = tf.TensorSpec([None], tf.string)
+    pads = True
 
     def __init__(self, name, alphabet, pattern, hint, example, end_token=False, reverse=False):
         self.name, self.alphabet, self.pattern, self.hint, self.example = name, alphabet, pattern, hint, example
@@ -55,8 +56,8 @@ class TextInput:
             return raw
         for position, character in enumerate(raw, 1):
             if character not in self.alphabet:
-                raise InputError(f"'{_short(character)}' at position {position} of '{_short(raw)}'; expected {self.hint}")
-        raise InputError(f"'{_short(raw)}' is not of the right form; expected {self.hint}, for example {self.example}")
+                raise InputError(f"'{short(character)}' at position {position} of '{short(raw)}'; expected {self.hint}")
+        raise InputError(f"'{short(raw)}' is not of the right form; expected {self.hint}, for example {self.example}")
 
     def join(self, symbols, padded):
         """A row of characters or token ids -> the string they stand for.
@@ -137,6 +138,7 @@ class NumberInput:
     """A whole number below 10**digits: (batch,) int64 -> (batch, 10 * digits), each decimal digit one-hot."""
 
     spec = tf.TensorSpec([None], tf.int64)
+    pads = True
 
     def __init__(self, name, digits, example):
         self.name, self.digits, self.example = name, digits, example
@@ -158,9 +160,7 @@ class NumberInput:
                 raise InputError(f"the {self.name} is empty; expected {self.hint}, for example {self.example}")
             for position, character in enumerate(raw, 1):
                 if character not in "0123456789":
-                    raise InputError(
-                        f"'{_short(character)}' at position {position} of '{_short(raw)}'; expected {self.hint}"
-                    )
+                    raise InputError(f"'{short(character)}' at position {position} of '{short(raw)}'; expected {self.hint}")
             # By its length first: Python refuses to read a number of over 4,300 digits.
             raw = 10**self.digits if len(raw.lstrip("0")) > self.digits else int(raw)
             if raw == 10**self.digits:
@@ -199,7 +199,7 @@ def _text(symbol):
     return str(int(symbol)) if _is_number(symbol) and symbol % 1 == 0 else str(symbol)
 
 
-def _short(text):
+def short(text):
     """`text` on one line, cut to 40 characters."""
     text = text if len(text) <= 40 else f"{text[:37]}..."
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

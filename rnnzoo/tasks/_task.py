@@ -31,12 +31,16 @@ class Task:
     metric = "exact_match"
 
     def train(self):
-        """The `Examples` to learn from; none of them is ever in `tests()["held_out"]`."""
+        """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
         raise NotImplementedError
 
     def tests(self):
-        """A dict of functions that give the `Examples` to be judged by; the first is `held_out`."""
+        """A dict of functions that give the `Examples` to be judged by; the first is `held_out`, where anything is."""
         raise NotImplementedError
+
+    def first_test(self):
+        """The `Examples` of the first of `tests`."""
+        return next(iter(self.tests().values()))()
 
     def model_arguments(self, architecture):
         """The factory's arguments that the task, not the preset, decides."""

@@ -159,7 +159,7 @@ def variants(architecture):
             options[name] = not default
         elif isinstance(default, tuple):
             options[name] = (4, 3)
-    alone = [{}, *({name: value} for name, value in options.items() if not name.endswith("use_bias"))]
+    alone = [{}, *({name: value} for name, value in options.items() if not name.endswith("_bias"))]
     activations = [name for name in known if name.endswith("activation")]
     together = {**options, **dict(zip(activations, itertools.cycle(("sigmoid", "tanh", "linear")), strict=False))}
     for (kind, arguments), option in zip(itertools.cycle(kinds.items()), alone, strict=False):

@@ -21,6 +21,7 @@ SHARED = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
     "output_activation": None,
+    "readout_bias": True,
     "layers": 1,
     "name": None,
 }
@@ -177,6 +178,7 @@ def test_the_arguments_of_the_recurrence_reach_it(plain):
         assert layer.use_bias is False
         assert layer.activation is keras.activations.relu
     assert model.get_layer("readout").use_bias
+    assert not plain.fresh(readout_bias=False).get_layer("readout").use_bias
 
 
 @pytest.mark.parametrize("rate", ["dropout", "recurrent_dropout"])

@@ -1,0 +1,177 @@
+"""Real vectors, alone or a timestep each, as inputs and as answers."""
+
+import json
+import numbers
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from rnnzoo.errors import InputError
+from rnnzoo.tasks._inputs import short
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class VectorInput:
+    """A real vector, `0.05 0.1`: (batch, width) -> the same; or a sequence of them, `1:0.5 0:1`: (batch, timesteps, width).
+
+    Sequences of a batch are of one length: no value of a real vector is free to mean padding.
+
+    Args:
+        name: what the input is called, in messages and in the SavedModel's signature.
+        width: how many numbers a vector has.
+        sequence: whether there are timesteps.
+        example: an input that is right, as text.
+    """
+
+    pads = False
+
+    def __init__(self, name, width, sequence, example):
+        self.name, self.width, self.sequence, self.example = name, width, sequence, example
+        self.spec = tf.TensorSpec([None, None, width] if sequence else [None, width], tf.float32)
+        numbers = f"{width} number{'' if width == 1 else 's'}"
+        self.hint = f"timesteps of {numbers} each" if sequence else numbers
+
+    def model_arguments(self, architecture):
+        return {"features": self.width}
+
+    def check(self, raw):
+        """`raw`, text or numbers, as a tuple of floats, or of such tuples where there are timesteps.
+
+        Raises:
+            InputError: it is empty, no finite number (which, and where), or of another width.
+        """
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8", "replace")
+        rows = parse(raw, self.sequence, f"expected {self.hint}, for example '{self.example}'")
+        for t, row in enumerate(rows, 1):
+            if len(row) != self.width:
+                where = f"timestep {t} of the {self.name}" if self.sequence else f"the {self.name}"
+                raise InputError(
+                    f"{where}: {len(row)} number{'' if len(row) == 1 else 's'}; expected {self.hint}, for example "
+                    f"'{self.example}'"
+                )
+        return rows if self.sequence else rows[0]
+
+    def join(self, symbols, padded):
+        """A row of numbers, or of rows of them, as it is."""
+        return tuple(symbols)
+
+    def tensor(self, checked):
+        """A list of what `check` returned, of one length -> float32 (batch, ..., width)."""
+        return tf.constant(np.array(checked, np.float32))
+
+    def steps(self, checked):
+        """How many timesteps one checked input takes."""
+        return len(checked) if self.sequence else 1
+
+    def front(self, raw):
+        """float32 (batch, ..., width) -> the same. Runs in a graph."""
+        message = [f"expected {self.hint}, all of them finite; got", raw]
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]):
+            return tf.identity(raw)
+
+
+class VectorAnswer:
+    """A real vector, or one at every timestep, right where no number is off by more than `tolerance`.
+
+    Args:
+        name: what the answer is called in the SavedModel's signature.
+        width: how many numbers a vector has.
+        sequence: whether there are timesteps.
+        tolerance: how far off a number may be.
+    """
+
+    generated = False
+
+    def __init__(self, name, width, sequence, tolerance):
+        self.name, self.width, self.tolerance = name, width, tolerance
+        self.per_timestep = sequence
+
+    def model_arguments(self, architecture):
+        return {"outputs": self.width}
+
+    def parse(self, text):
+        """`0.01 0.99`, or `0.6 0.8` (`0.6:0.1 0.8:0.2` where there are several numbers) a timestep."""
+        hint = " ".join([":".join(["0.5"] * self.width)] * 2 if self.per_timestep else ["0.5"] * self.width)
+        rows = parse(text, self.per_timestep, f"expected numbers, for example '{hint}'")
+        if any(len(row) != self.width for row in rows):
+            raise InputError(f"'{short(text)}' is no answer; expected {self.width} numbers, for example '{hint}'")
+        return self.of_rows(rows)
+
+    def of_rows(self, rows):
+        """A tuple of vectors, one where there are no timesteps -> an answer: a list of numbers, or of vectors as tuples."""
+        if not self.per_timestep:
+            return [*rows[0]]
+        return [row[0] for row in rows] if self.width == 1 else [*rows]
+
+    def targets(self, answers):
+        """Answers, of one length -> targets (batch, ..., width) and their weights (batch,) or (batch, timesteps)."""
+        if len({len(answer) for answer in answers}) > 1:
+            raise InputError("the answers are of different lengths; expected as many timesteps in each")
+        targets = np.array(answers, np.float32).reshape(len(answers), *[-1] * self.per_timestep, self.width)
+        return targets, np.ones(targets.shape[:-1], np.float32)
+
+    def correct(self, targets, outputs, weights):
+        """Targets and outputs (batch, ..., width) -> (batch,) bool: every number. Runs in a graph."""
+        right = tf.reduce_all(tf.abs(outputs - targets) <= self.tolerance, axis=-1) | (weights == 0)
+        return tf.reduce_all(right, axis=-1) if self.per_timestep else right
+
+    def back(self, outputs, inputs):
+        """Outputs (batch, ..., width) -> a dict of named answers. Runs in a graph."""
+        return {self.name: tf.cast(outputs, tf.float32)}
+
+    def answers(self, named):
+        """What `back` gave -> a list of answers: lists of numbers, or of tuples of numbers."""
+        outputs = np.asarray(named[self.name], np.float32)
+        rows = outputs if self.per_timestep else outputs[:, None]
+        # The shortest text that means the same 32-bit number: 0.1, not 0.10000000149011612.
+        return [self.of_rows(tuple(tuple(float(str(n)) for n in vector) for vector in row)) for row in rows]
+
+
+def parse(value, sequence, expected):
+    """Text or nested numbers -> a tuple of rows, each a tuple of floats; one row where there are no timesteps.
+
+    Raises:
+        InputError: it is empty, or holds what is no finite number; it says which, and where.
+    """
+    if isinstance(value, str):
+        value = _split(value, sequence, expected)
+    rows = [row.tolist() if hasattr(row, "tolist") else row for row in value] if _is_row(value) else value
+    rows = rows if sequence else [rows]
+    if not _is_row(rows) or not all(_is_row(row) for row in rows):
+        raise InputError(
+            f"'{short(str(value))}' has another form; {expected}" if value else f"there are no numbers; {expected}"
+        )
+    found = []
+    for t, row in enumerate(rows, 1):
+        for i, number in enumerate(row, 1):
+            if isinstance(number, bool) or not isinstance(number, numbers.Real) or not abs(number) <= LARGEST:
+                where = f"number {i} of timestep {t}" if sequence else f"number {i}"
+                raise InputError(f"'{short(str(number))}' ({where}) is no number of 32 bits; {expected}")
+        found.append(tuple(map(float, row)))
+    return tuple(found)
+
+
+def _is_row(value):
+    return isinstance(value, list | tuple) and len(value) > 0
+
+
+def _split(text, sequence, expected):
+    """Text -> nested lists; what is no number stays text."""
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise InputError(f"'{short(text)}' is no JSON; {expected}") from None
+    if not sequence:
+        return [_number(part) for part in re.split(r"[\s,]+", text.strip()) if part]
+    return [[_number(part) for part in step.split(":")] for step in text.split()]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
