@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnzoo.errors import InputError
+from rnnzoo.explaining._activations import named, slopes, step_jacobian
 from rnnzoo.explaining._parts import RecurrentTrace
 from rnnzoo.explaining._trace import trace
 from rnnzoo.layers import reference
@@ -177,9 +178,10 @@ def _from_the_last_step(layer):
         start,
         layer.kernel,
         layer.recurrent_kernel,
-        layer.activation,
+        named(layer.activation),
         used,
         layer.initial_state,
+        _in_order(layer, layer.pre_activations),
     )
     return (start + found["later"])[:, np.argsort(layer.order)]
 
@@ -197,21 +199,27 @@ def _by_distance(layer, gradients):
 
 def _jacobians(layer):
     """The singular values of the step Jacobians, and the powers of ten that their product grows a step."""
-    _, derivative = reference.ACTIVATIONS[layer.activation]
-    states, used = _in_order(layer, layer.states)[:EXAMPLES], _used(layer)[:EXAMPLES]
+    z, states = (_in_order(layer, array)[:EXAMPLES] for array in (layer.pre_activations, layer.states))
+    used = _used(layer)[:EXAMPLES]
     timesteps, units = states.shape[1:]
     looked_at = np.unique(np.linspace(0, timesteps - 1, min(STEPS, timesteps)).astype(int))
     values, rates = [], []
-    for row, counts in zip(states, used, strict=True):
-        slopes = derivative(row)
-        values.append([np.linalg.svd(layer.recurrent_kernel * slopes[t], compute_uv=False) for t in looked_at])
+    for z_row, h_row, counts in zip(z, states, used, strict=True):
+
+        def jacobian(t, z_row=z_row, h_row=h_row):
+            return step_jacobian(layer.activation, layer.recurrent_kernel, z_row[t], h_row[t])
+
+        values.append([np.linalg.svd(jacobian(t), compute_uv=False) for t in looked_at])
         product, grown, steps = np.eye(units), 0.0, 0
         for t in np.flatnonzero(counts):
-            product = product @ (layer.recurrent_kernel * slopes[t])
-            size = np.linalg.norm(product)
-            if not np.isfinite(size) or size == 0:
+            longer = product @ jacobian(t)
+            size = np.linalg.norm(longer)
+            if size == 0:  # nothing comes through
+                grown, steps = -np.inf, steps + 1
                 break
-            product, grown, steps = product / size, grown + np.log10(size), steps + 1
+            if not np.isfinite(size):
+                break
+            product, grown, steps = longer / size, grown + np.log10(size), steps + 1
         if steps:
             rates.append((grown + np.log10(np.linalg.norm(product, 2))) / steps)
     return np.mean(values, axis=0), float(np.mean(rates)) if rates else -np.inf
@@ -219,11 +227,11 @@ def _jacobians(layer):
 
 def _saturation(layer):
     """The share of used states at which the activation is nearly flat."""
-    _, derivative = reference.ACTIVATIONS[layer.activation]
-    states = layer.states if layer.mask is None else layer.states[layer.mask]
+    counts = slice(None) if layer.mask is None else layer.mask
+    z, states = layer.pre_activations[counts], layer.states[counts]
     if not states.size:
         return 0.0
-    return float((np.abs(derivative(states)) < FLAT * STEEPEST.get(layer.activation, 1.0)).mean())
+    return float((np.abs(slopes(layer.activation, z, states)) < FLAT * STEEPEST.get(layer.activation, 1.0)).mean())
 
 
 def _memory(transported, powers):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rnnzoo.explaining._activations import needs_pre_activations
+
 
 @dataclass
 class RecurrentTrace:
@@ -103,6 +105,8 @@ class RecurrentTrace:
     def kept(self):
         """What the way back needs from the way forward: name -> array."""
         arrays = {"inputs": self.inputs, "states": self.states, "initial_state": self.initial_state}
+        if needs_pre_activations(self.activation):
+            arrays["pre_activations"] = self.pre_activations
         return arrays if self.mask is None else {**arrays, "mask": self.mask}
 
 
@@ -150,7 +154,8 @@ class DenseTrace:
 
     def kept(self):
         """What the way back needs from the way forward: name -> array."""
-        return {"inputs": self.inputs, "outputs": self.outputs}
+        last = "pre_activations" if needs_pre_activations(self.activation) else "outputs"
+        return {"inputs": self.inputs, last: getattr(self, last)}
 
 
 @dataclass

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from rnnzoo.errors import InputError
+from rnnzoo.explaining._activations import named
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace
 from rnnzoo.layers import FeedbackRNN, OneHot, PaddingMask, Readout, reference
 
@@ -104,16 +105,16 @@ def _dense(tape, layer, x, mask=None, as_weights=False):
     if as_weights:
         return _lent(tape, layer)
     kernel, bias = tape.weight(layer._kernel), None if layer.bias is None else tape.weight(layer.bias)
-    act, slope = activation(layer, layer.activation, softmax=True)
+    act = activation(layer, layer.activation)
     z = x.array @ kernel
     z = z if bias is None else z + bias
-    out = Value(act(z))
+    out = Value(act.value(z))
     traced = DenseTrace(layer.name, _name(layer.activation), kernel, bias, x.array, z, out.array)
     tape.layers[layer.name] = traced
 
     def back():
         traced.d_outputs = _arrived(out)
-        traced.d_pre_activations = slope(out.array, traced.d_outputs)
+        traced.d_pre_activations = act.back(z, out.array, traced.d_outputs)
         traced.d_inputs = traced.d_pre_activations @ kernel.T
         x.add(traced.d_inputs)
         tape.add_gradient(layer._kernel, traced.kernel_shares.sum(0))
@@ -144,7 +145,7 @@ class _Recurrence:
     def __init__(self, tape, layer, name):
         self.tape, self.layer, self.name = tape, layer, name
         cell = layer.cell
-        activation(layer, cell.activation)  # refused here where it cannot be
+        self.act = activation(layer, cell.activation)
         self.kernel, self.recurrent_kernel = tape.weight(cell.kernel), tape.weight(cell.recurrent_kernel)
         self.bias = None if cell.bias is None else tape.weight(cell.bias)
         self.activation = _name(cell.activation)
@@ -155,7 +156,7 @@ class _Recurrence:
         initial = np.zeros((len(x), self.kernel.shape[1])) if initial is None else initial
         self.weights = self.kernel, self.recurrent_kernel
         used = None if mask is None else flip(mask)
-        states = reference.forward(flip(x), *self.weights, self.bias, self.activation, used, initial)
+        states = reference.forward(flip(x), *self.weights, self.bias, self.act, used, initial)
         traced = RecurrentTrace(
             self.name,
             self.activation,
@@ -182,9 +183,10 @@ class _Recurrence:
         found = reference.backward(
             *(flip(array) for array in (traced.inputs, traced.states, d_from_output)),
             *self.weights,
-            self.activation,
+            self.act,
             used,
             traced.initial_state,
+            flip(traced.pre_activations),
         )
         traced.d_from_output, traced.d_from_later = d_from_output, flip(found["later"])
         traced.d_pre_activations, traced.d_inputs = flip(found["z"]), flip(found["x"])
@@ -291,7 +293,7 @@ def _feedback(tape, layer, states, kernel=None, bias=None, target=None, training
 
 def _run_free(layer, runs, states, kernel, bias, encode):
     """Each output fed to the next step; the traces are put down as if all inputs had been known."""
-    act, _ = activation(layer, layer.output_activation, softmax=True)
+    act = activation(layer, layer.output_activation)
     batch = len(states[0].array)
     fed, now = np.zeros((batch, layer.feedback_width)), [state.array for state in states]
     inputs = []
@@ -299,8 +301,8 @@ def _run_free(layer, runs, states, kernel, bias, encode):
         inputs.append(fed)
         x = fed
         for i, run in enumerate(runs):
-            x = now[i] = reference.forward(x[:, None], *_three(run), run.activation, None, now[i])[:, 0]
-        output = act(x @ kernel.array + bias.array)
+            x = now[i] = reference.forward(x[:, None], *_three(run), run.act, None, now[i])[:, 0]
+        output = act.value(x @ kernel.array + bias.array)
         fed = encode(np.argmax(output[:, 1:], axis=-1) + 1) if layer.feedback == "token" else output
     x = np.stack(inputs, axis=1)
     for run, state in zip(runs, states, strict=True):
@@ -314,9 +316,10 @@ def _three(run):
 
 def _back_through_feedback(layer, runs, kernel, bias, d_top):
     """The way back where the gradient of a step's input goes on into the output of the step before."""
-    act, slope = activation(layer, layer.output_activation, softmax=True)
+    act = activation(layer, layer.output_activation)
     top = runs[-1].traced
-    outputs = act(top.states @ kernel.array + bias.array)
+    z = top.states @ kernel.array + bias.array
+    outputs = act.value(z)
     timesteps = top.states.shape[1]
     arrived = [np.zeros_like(run.traced.states) for run in runs]
     later, d_z = ([np.zeros_like(run.traced.states) for run in runs] for _ in range(2))
@@ -326,14 +329,14 @@ def _back_through_feedback(layer, runs, kernel, bias, d_top):
     for t in reversed(range(timesteps)):
         above = d_top[:, t]
         if t < timesteps - 1:  # this step's output was the next one's input
-            d_output = slope(outputs[:, t], d_inputs[0][:, t + 1])
+            d_output = act.back(z[:, t], outputs[:, t], d_inputs[0][:, t + 1])
             d_kernel += top.states[:, t].T @ d_output
             d_bias += d_output.sum(0)
             above = above + d_output @ kernel.array.T
         for i in reversed(range(len(runs))):
             arrived[i][:, t], later[i][:, t] = above, now[i]
-            derivative = reference.ACTIVATIONS[runs[i].activation][1]
-            d_z[i][:, t] = derivative(runs[i].traced.states[:, t]) * (above + now[i])
+            traced = runs[i].traced
+            d_z[i][:, t] = runs[i].act.back(traced.pre_activations[:, t], traced.states[:, t], above + now[i])
             now[i] = d_z[i][:, t] @ runs[i].recurrent_kernel.T
             above = d_inputs[i][:, t] = d_z[i][:, t] @ runs[i].kernel.T
     kernel.add(d_kernel)
@@ -364,21 +367,12 @@ def not_functional(model):
     return InputError(f"'{model.name}' is no functional model: only those of the factories can be traced")
 
 
-def activation(layer, function, softmax=False):
-    """An activation, and the way back through it: (its value, dL/dvalue) -> dL/dz."""
-    name = _name(function)
-    if name in reference.ACTIVATIONS:
-        act, derivative = reference.ACTIVATIONS[name]
-        return act, lambda h, d: derivative(h) * d
-    if softmax and name == "softmax":
-        return _softmax, lambda y, d: y * (d - (y * d).sum(axis=-1, keepdims=True))
-    known = sorted([*reference.ACTIVATIONS, *(["softmax"] if softmax else [])])
-    raise InputError(f"layer '{layer.name}' cannot be traced: its activation is {name}; what can is {', '.join(known)}")
-
-
-def _softmax(z):
-    exponentials = np.exp(z - z.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+def activation(layer, function):
+    """The `Activation` of a layer's function."""
+    found = named(_name(function))
+    if found is None or (function is not None and function is not keras.activations.get(_name(function))):
+        raise InputError(f"layer '{layer.name}' cannot be traced: its activation {_name(function)} is none of Keras's own")
+    return found
 
 
 def _name(function):

@@ -48,11 +48,11 @@ def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None
         kernel: W, (features, units).
         recurrent_kernel: U, (units, units).
         bias: b, (units,), or `None`.
-        activation: a key of `ACTIVATIONS`.
+        activation: a key of `ACTIVATIONS`, or two functions: z -> h, and (z, h, dh) -> dz.
         mask: (batch, timesteps) bool, True where the timestep is used; the state stands still where it is not.
         initial_state: h_0, (batch, units); zeros if `None`.
     """
-    act, _ = ACTIVATIONS[activation]
+    act, _ = _functions(activation)
     batch, timesteps, _ = x.shape
     h = np.zeros((batch, kernel.shape[1]), x.dtype) if initial_state is None else initial_state
     states = np.zeros((batch, timesteps, kernel.shape[1]), x.dtype)
@@ -65,20 +65,23 @@ def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None
     return states
 
 
-def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", mask=None, initial_state=None):
+def backward(
+    x, states, d_states, kernel, recurrent_kernel, activation="tanh", mask=None, initial_state=None, pre_activations=None
+):
     """The gradients of a loss with respect to everything that `forward` was given.
 
     Args:
         x, kernel, recurrent_kernel, activation, mask, initial_state: as given to `forward`.
         states: what `forward` returned, (batch, timesteps, units).
         d_states: dL/dh_t that arrives from outside the recurrence at each timestep, (batch, timesteps, units).
+        pre_activations: z_t, (batch, timesteps, units); needed where the activation is given as functions that use them.
 
     Returns:
         A dict: `x` (batch, timesteps, features), `kernel` (features, units), `recurrent_kernel` (units, units),
         `bias` (units,), `initial_state` (batch, units), `z` (batch, timesteps, units), the dz_t, and `later`
         (batch, timesteps, units), the part of dL/dh_t that arrives from the step after; `d_states` is the other part.
     """
-    _, derivative = ACTIVATIONS[activation]
+    _, back = _functions(activation)
     batch, timesteps, units = states.shape
     first = np.zeros((batch, units), x.dtype) if initial_state is None else initial_state
     d_z, later = np.zeros_like(states), np.zeros_like(states)
@@ -88,7 +91,8 @@ def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", m
         later[:, t] = d_h
         d_h = d_h + d_states[:, t]
         used = np.ones((batch, 1), bool) if mask is None else mask[:, t, None]
-        d_z[:, t] = np.where(used, derivative(states[:, t]) * d_h, 0.0)
+        z = None if pre_activations is None else pre_activations[:, t]
+        d_z[:, t] = np.where(used, back(z, states[:, t], d_h), 0.0)
         before = states[:, t - 1] if t else first
         d_kernel += x[:, t].T @ d_z[:, t]
         d_recurrent += before.T @ d_z[:, t]
@@ -103,3 +107,11 @@ def backward(x, states, d_states, kernel, recurrent_kernel, activation="tanh", m
         "z": d_z,
         "later": later,
     }
+
+
+def _functions(activation):
+    """z -> h, and (z, h, dh) -> dz."""
+    if not isinstance(activation, str):
+        return activation
+    act, derivative = ACTIVATIONS[activation]
+    return act, lambda z, h, d_h: derivative(h) * d_h

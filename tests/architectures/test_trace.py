@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnnzoo.explaining import DenseTrace, RecurrentTrace, trace
+import rnnzoo
+from rnnzoo.explaining import DenseTrace, RecurrentTrace, gradient_flow, trace
+from rnnzoo.explaining._activations import step_jacobian
 
 TOLERANCE = 1e-9  # both sides in 64-bit floats
 
@@ -50,6 +52,39 @@ def test_every_gradient_is_tensorflows(variant, rng, double):
     for path, gradient in gradients.items():
         assert_close(traced.gradients.get(path, np.zeros(gradient.shape)), gradient)
     assert np.abs(next(iter(traced.gradients.values()))).max() > 0
+
+
+NOT_THESE = ("glu", "threshold", "get", "serialize", "deserialize")  # halves the units, asks for more, are no activations
+
+
+@pytest.mark.parametrize("name", [n for n in dir(keras.activations) if n[0].islower() and n not in NOT_THESE])
+def test_every_activation_of_keras(name, rng, double):
+    """In the recurrence and in the readout, with a mask."""
+    model = rnnzoo.many_to_many(
+        features=2, outputs=3, units=4, activation=name, output_activation=name, mask_value=0.0, bidirectional=True
+    )
+    model.set_weights([(0.1 if name == "exponential" else 0.5) * rng.normal(size=weight.shape) for weight in model.weights])
+    x, y = rng.normal(size=(3, 5, 2)), rng.normal(size=(3, 5, 3))
+    x[1, 3:] = 0
+    traced = trace(model, x, y, loss="mean_squared_error")
+    outputs, _, gradients = automatic(model, x, y, traced.weights)
+    used = traced.weights > 0
+    assert_close(traced.outputs[used], outputs.numpy()[used])
+    for path, gradient in gradients.items():
+        assert_close(traced.gradients[path], gradient)
+    for flow in gradient_flow(model, x, y, loss="mean_squared_error"):
+        assert 0 <= flow.saturation <= 1 and flow.verdict in ("vanishing", "steady", "exploding")
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "softmax"])
+def test_step_jacobians_are_tensorflows(name, rng):
+    kernel, before, z = rng.normal(size=(4, 4)), rng.normal(size=4), rng.normal(size=4)
+    start = tf.constant(before[None])
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        h = keras.activations.get(name)(z + (start - before) @ kernel)
+    found = step_jacobian(name, kernel, z, h.numpy()[0])
+    assert_close(found, tape.jacobian(h, start).numpy()[0, :, 0].T)
 
 
 def test_the_twin_with_targets_too(taught_variant, rng, double):
