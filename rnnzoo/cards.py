@@ -54,12 +54,21 @@ def summary(seeds):
     return {
         (name, metric): (
             sum(run[name][metric] for run in runs) / len(runs),
-            (max if metric.endswith("error") else min)(run[name][metric] for run in runs),
+            (max if _lower_is_better(metric) else min)(run[name][metric] for run in runs),
         )
         for name, metrics in runs[0].items()
         for metric in metrics
         if metric != "examples"
     }
+
+
+def reaches(metric, value, bar):
+    """Whether a figure is as good as a bar: at least as large, or of an error at most as large."""
+    return value <= bar if _lower_is_better(metric) else value >= bar
+
+
+def _lower_is_better(metric):
+    return metric.endswith("error")
 
 
 def update_readme(text):

@@ -287,10 +287,16 @@ def steps_per_epoch(examples, batch_size):
 
 
 def make_optimizer(recipe, steps):
-    """The optimizer of a recipe, with its learning-rate schedule over `steps` steps an epoch and its clipping."""
+    """The optimizer of a recipe, with its clipping, and its learning-rate schedule over `steps` steps an epoch.
+
+    With a curriculum its rate is a number, to be set at the beginning of each epoch.
+    """
     warmup = round(recipe.warmup_epochs * steps)
     rate = recipe.learning_rate
-    if recipe.schedule == "cosine" or warmup:
+    if recipe.curriculum:
+        if warmup:
+            raise InputError("training.warmup_epochs: a curriculum, whose sequences are short at first, takes no warm-up")
+    elif recipe.schedule == "cosine" or warmup:
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
             decay_steps=max(1, recipe.epochs * steps - warmup),

@@ -4,7 +4,7 @@ import itertools
 
 from rnnzoo.errors import InputError
 from rnnzoo.predicting import Predictor, from_preset
-from rnnzoo.tasks._task import split
+from rnnzoo.tasks._task import key, split
 from rnnzoo.userdata import read_csv
 
 HELD_OUT = 0.2
@@ -39,15 +39,16 @@ def split_own(examples):
     Raises:
         InputError: there are too few distinct inputs for one of them to be held out.
     """
-    distinct = {raw: i for i, raw in enumerate(dict.fromkeys(examples.inputs))}
+    keys = [key(raw) for raw in examples.inputs]
+    distinct = {one: i for i, one in enumerate(dict.fromkeys(keys))}
     held_out = set(split(len(distinct), HELD_OUT, seed=0)[1].tolist())
     if not held_out:
         least = next(count for count in itertools.count(1) if len(split(count, HELD_OUT, seed=0)[1]))
         inputs = "1 distinct input" if len(distinct) == 1 else f"{len(distinct)} distinct inputs"
         raise InputError(f"the data has {inputs}; at least {least} are needed to hold a fifth of them out")
     sides = [[], []]
-    for i, raw in enumerate(examples.inputs):
-        sides[distinct[raw] in held_out].append(i)
+    for i, one in enumerate(keys):
+        sides[distinct[one] in held_out].append(i)
     return examples.take(sides[0]), examples.take(sides[1])
 
 

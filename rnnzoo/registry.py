@@ -27,6 +27,16 @@ class Pretrain(BaseModel):
     freeze: bool = True
 
 
+class Curriculum(BaseModel):
+    """Stages of training, each of all epochs on sequences of at most so many timesteps (Bengio et al. 2009).
+
+    The schedule spans them all, and the rate is set at the beginning of each epoch.
+    """
+
+    model_config = _STRICT
+    timesteps: tuple[int, ...] = Field(min_length=1)
+
+
 class Training(BaseModel):
     """The recipe."""
 
@@ -43,6 +53,7 @@ class Training(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32)
     round_weights: bool = False
     pretrain: Pretrain | None = None
+    curriculum: Curriculum | None = None
 
 
 class Twin(BaseModel):

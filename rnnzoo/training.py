@@ -25,6 +25,7 @@ from rnnzoo.files import fresh_output
 from rnnzoo.predicting import Predictor
 from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset, override
 from rnnzoo.rounding import RoundingRefused, round_weights
+from rnnzoo.tasks._task import key, no_longer_than, plain
 from rnnzoo.toml import dumps
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
@@ -135,32 +136,56 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
     recipe = preset.training
     training, held_out = own or (task.train(), task.first_test())
     if never:
-        training = training.take([i for i, raw in enumerate(training.inputs) if raw not in never])
+        training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
     model = build(preset, seed=recipe.seed)
     history = []
     if recipe.pretrain:
-        history += _pretrain(model, preset, progress, frozenset(never | set(held_out.inputs)))
+        history += _pretrain(model, preset, progress, frozenset(never | set(map(key, held_out.inputs))))
     writer = None if logs is None else tf.summary.create_file_writer(str(logs))
-    epochs = prepare(preset, model, task, training)
-    for epoch in range(recipe.epochs):
-        started = time.perf_counter()
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(epochs.examples)
-        loss, right = epochs.run(order)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss of epoch {epoch + 1} is {loss}: the run was stopped; try --set training.clip_norm=1 or a "
-                f"smaller training.learning_rate than {recipe.learning_rate:g}"
+    count, done, optimizer = 0, 0, None
+    for name, part in _stages(recipe, task, training, bool(own or never), stage):
+        epochs = prepare(preset, model, task, part, optimizer)
+        optimizer, count = epochs.optimizer, count + epochs.examples
+        for epoch in range(recipe.epochs):
+            started = time.perf_counter()
+            if recipe.curriculum:
+                optimizer.learning_rate = _rate(recipe, done)
+            order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
+            done += 1
+            loss, right = epochs.run(order)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss of epoch {epoch + 1} is {loss}: the run was stopped; try --set training.clip_norm=1 or a "
+                    f"smaller training.learning_rate than {recipe.learning_rate:g}"
+                )
+            figures = {"loss": loss, task.metric: right}
+            history.append(
+                {"stage": name, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)}
             )
-        figures = {"loss": loss, task.metric: right}
-        history.append({"stage": stage, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)})
-        if writer:
-            with writer.as_default(step=epoch + 1):
-                for name, value in figures.items():
-                    tf.summary.scalar(name, value)
-        progress(stage, epoch + 1, recipe.epochs, figures)
+            if writer:
+                with writer.as_default(step=done):
+                    for metric, value in figures.items():
+                        tf.summary.scalar(metric, value)
+            progress(name, epoch + 1, recipe.epochs, figures)
     if writer:
         writer.close()
-    return Trained(model, history, _round(model, recipe), epochs.examples, _examples_sha256(training))
+    return Trained(model, history, _round(model, recipe), count, _examples_sha256(training))
+
+
+def _stages(recipe, task, training, given, name):
+    """(name, examples) of each stage of training: one, or those of a curriculum; `given` lets none but those be used."""
+    if recipe.curriculum is None:
+        yield name, training
+        return
+    for i, timesteps in enumerate(recipe.curriculum.timesteps):
+        part = no_longer_than(task, training, timesteps) if given else task.up_to(timesteps, i)
+        yield f"{name}, up to {timesteps}", part
+
+
+def _rate(recipe, done):
+    """The learning rate of a curriculum's epoch after so many others."""
+    part = done / (len(recipe.curriculum.timesteps) * recipe.epochs)
+    return recipe.learning_rate * ((1 + math.cos(math.pi * part)) / 2 if recipe.schedule == "cosine" else 1)
 
 
 def next_run(name):
@@ -171,25 +196,29 @@ def next_run(name):
     return runs / f"{name}-{number}"
 
 
-def prepare(preset, model, task, examples):
-    """The `CompiledEpochs` of a preset's model over training examples, with the targets as inputs where it writes."""
+def prepare(preset, model, task, examples, optimizer=None):
+    """The `CompiledEpochs` of a preset's model over training examples, with the targets as inputs where it writes.
+
+    With an optimizer of its own, or one that goes on from a stage before.
+    """
     recipe = preset.training
-    inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in examples.inputs])).numpy()
+    checked = [task.input.check(raw) for raw in examples.inputs]
+    inputs = task.input.front(task.input.tensor(checked)).numpy()
     targets, weights = task.answer.targets(examples.answers)
     model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
     # Short sequences are not worth the compiling of several lengths.
-    ids = not isinstance(inputs, dict) and inputs.ndim == 2 and inputs.dtype.kind == "i"
-    ragged = ids and inputs.shape[1] >= LEAST_TIMESTEPS
+    lengths = np.array([task.input.steps(raw) for raw in checked])
+    ragged = not isinstance(inputs, dict) and task.input.pads and lengths.max() >= LEAST_TIMESTEPS
     return CompiledEpochs(
         model,
         make_loss(recipe, from_logits=not preset.model.get("output_activation")),
-        make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
+        optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
         inputs,
         targets,
         weights,
         batch_size=recipe.batch_size,
         correct=task.answer.correct,
-        lengths=(inputs != 0).sum(axis=1) if ragged else None,
+        lengths=lengths if ragged else None,
     )
 
 
@@ -221,7 +250,7 @@ def _round(model, recipe):
 
 
 def _metadata(preset, trained, task, metrics, data, folder, predictor):
-    samples = task.first_test().inputs[:: max(1, metrics[next(iter(metrics))]["examples"] // 4)][:4]
+    samples = task.samples()
     return {
         "name": preset.name,
         "rnnzoo_version": rnnzoo.__version__,
@@ -239,7 +268,7 @@ def _metadata(preset, trained, task, metrics, data, folder, predictor):
         "rounded": preset.training.round_weights and trained.rounding is None,
         **({"not_rounded": trained.rounding} if trained.rounding else {}),
         "examples": [
-            {"input": raw, "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
+            {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
         ],
         "weights_sha256": sha256(folder / WEIGHTS),
         "preset_sha256": preset.fingerprint(),
@@ -247,7 +276,12 @@ def _metadata(preset, trained, task, metrics, data, folder, predictor):
 
 
 def _examples_sha256(examples):
-    return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
+    if not any(isinstance(raw, np.ndarray) for raw in examples.inputs):
+        return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([[raw.shape for raw in examples.inputs], examples.answers]).encode())
+    for raw in examples.inputs:
+        digest.update(raw.astype("<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _write_history(path, history):

@@ -15,7 +15,12 @@ from rnnzoo.cli.main import cli
 from rnnzoo.errors import InputError
 from rnnzoo.registry import list_presets, load_preset
 
-SAMPLE = {"addition": "39+12", "number-spelling": "42", "seven-segment": "1110111"}
+SAMPLE = {
+    "addition": "39+12",
+    "adding-problem": "0.3:0 0.5:1 0.2:0 0.4:1",
+    "number-spelling": "42",
+    "seven-segment": "1110111",
+}
 PRESETS = [name for name in list_presets() if load_preset(name).has_weights]
 
 

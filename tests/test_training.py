@@ -69,6 +69,7 @@ FAST = {
     "addition": ["training.epochs=1", "task_options.training_pairs=500", "task_options.held_out_pairs=50", "model.units=8"],
     "number-spelling": ["training.epochs=1", "model.units=8", "training.batch_size=512"],
     "digit-sum-seq2seq": ["training.epochs=1", "model.units=8", "task_options.oversample=0"],
+    "adding-problem": ["training.epochs=1", "training.curriculum.timesteps=[5, 40]", "task_options.training_examples=200"],
     "seven-segment": ["training.epochs=1", "task_options.training_displays=500"],
 }
 

@@ -10,6 +10,7 @@ from rnnzoo.explaining._parts import Trace
 from rnnzoo.explaining._trace import trace
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.registry import Preset, load_preset
+from rnnzoo.tasks._task import plain
 
 
 class Explanation(NamedTuple):
@@ -65,7 +66,7 @@ def explain(preset, raw, answer=None):
         model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
     loss = make_loss(recipe, from_logits=not predictor.preset.model.get("output_activation"))
     traced = trace(model, inputs, None if right is None else targets, loss=loss)
-    return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced)
+    return Explanation(plain(checked), predicted, right, _tokens(task, traced), recipe.loss, traced)
 
 
 def preset_flow(preset, examples=64, seed=None):

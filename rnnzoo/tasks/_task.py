@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnzoo.errors import InputError
+
 
 class Examples(NamedTuple):
     """Raw inputs, the answers that are right, and how much each counts (`None`: all alike)."""
@@ -38,6 +40,23 @@ class Task:
         """A dict of functions that give the `Examples` to be judged by; the first is `held_out`, where anything is."""
         raise NotImplementedError
 
+    def up_to(self, timesteps, stage):
+        """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
+
+        Args:
+            timesteps: how many.
+            stage: the number of the stage, from 0; tasks that draw their examples draw others in each.
+
+        Raises:
+            InputError: there are none.
+        """
+        return no_longer_than(self, self.train(), timesteps)
+
+    def samples(self):
+        """A few raw inputs to show answers for."""
+        inputs = self.first_test().inputs
+        return inputs[:: max(1, len(inputs) // 4)][:4]
+
     def first_test(self):
         """The `Examples` of the first of `tests`."""
         return next(iter(self.tests().values()))()
@@ -58,6 +77,30 @@ class Task:
     def references(self):
         """Figures that the metrics are to be compared with, such as the best that any model can reach."""
         return {}
+
+
+def no_longer_than(task, examples, timesteps):
+    """The examples of at most so many timesteps.
+
+    Raises:
+        InputError: there are none.
+    """
+    short = [i for i, raw in enumerate(examples.inputs) if task.input.steps(task.input.check(raw)) <= timesteps]
+    if not short:
+        raise InputError(f"training.curriculum: no training example has {timesteps} timesteps or fewer")
+    return examples.take(short)
+
+
+def key(raw):
+    """What tells raw inputs apart, in sets and dicts."""
+    return (raw.shape, raw.tobytes()) if isinstance(raw, np.ndarray) else raw
+
+
+def plain(raw):
+    """A raw input as values that JSON has: an array as nested lists of the shortest decimal numbers."""
+    if isinstance(raw, np.ndarray):
+        return [plain(part) for part in raw]
+    return float(str(raw)) if isinstance(raw, np.floating) else raw
 
 
 def split(count, held_out, seed):

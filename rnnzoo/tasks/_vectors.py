@@ -16,51 +16,60 @@ LARGEST = float(np.finfo(np.float32).max)
 class VectorInput:
     """A real vector, `0.05 0.1`: (batch, width) -> the same; or a sequence of them, `1:0.5 0:1`: (batch, timesteps, width).
 
-    Sequences of a batch are of one length: no value of a real vector is free to mean padding.
-
     Args:
         name: what the input is called, in messages and in the SavedModel's signature.
         width: how many numbers a vector has.
         sequence: whether there are timesteps.
         example: an input that is right, as text.
+        mask_value: no vector of a right input is of nothing but this, so that such ones are padding; `None` where every
+            value can occur: then the sequences of a batch are of one length.
     """
 
-    pads = False
-
-    def __init__(self, name, width, sequence, example):
-        self.name, self.width, self.sequence, self.example = name, width, sequence, example
+    def __init__(self, name, width, sequence, example, mask_value=None):
+        self.name, self.width, self.sequence, self.example, self.mask_value = name, width, sequence, example, mask_value
+        self.pads = mask_value is not None
         self.spec = tf.TensorSpec([None, None, width] if sequence else [None, width], tf.float32)
         numbers = f"{width} number{'' if width == 1 else 's'}"
         self.hint = f"timesteps of {numbers} each" if sequence else numbers
 
     def model_arguments(self, architecture):
-        return {"features": self.width}
+        return {"features": self.width, **({"mask_value": self.mask_value} if self.pads else {})}
 
     def check(self, raw):
-        """`raw`, text or numbers, as a tuple of floats, or of such tuples where there are timesteps.
+        """`raw`, text or numbers, as a float32 array (width,), or (timesteps, width) where there are timesteps.
 
         Raises:
             InputError: it is empty, no finite number (which, and where), or of another width.
         """
+        whole = isinstance(raw, np.ndarray) and raw.dtype == np.float32 and raw.ndim == 1 + self.sequence and raw.size
+        if whole and raw.shape[-1] == self.width and np.isfinite(raw).all():  # many of them: not number by number
+            return raw
         if isinstance(raw, bytes):
             raw = raw.decode("utf-8", "replace")
-        rows = parse(raw, self.sequence, f"expected {self.hint}, for example '{self.example}'")
+        expected = f"expected {self.hint}, for example '{self.example}'"
+        rows = parse(raw, self.sequence, expected)
         for t, row in enumerate(rows, 1):
             if len(row) != self.width:
                 where = f"timestep {t} of the {self.name}" if self.sequence else f"the {self.name}"
-                raise InputError(
-                    f"{where}: {len(row)} number{'' if len(row) == 1 else 's'}; expected {self.hint}, for example "
-                    f"'{self.example}'"
-                )
-        return rows if self.sequence else rows[0]
+                raise InputError(f"{where}: {len(row)} number{'' if len(row) == 1 else 's'}; {expected}")
+        return np.array(rows if self.sequence else rows[0], np.float32)
 
     def join(self, symbols, padded):
-        """A row of numbers, or of rows of them, as it is."""
+        """A row of numbers, or of rows of them, as it is; without the padding at the end where there may be some."""
+        if padded and self.pads:
+            rows = np.asarray(symbols, np.float32)
+            used = np.flatnonzero((rows != self.mask_value).any(axis=-1)) if rows.ndim == 2 else []
+            return tuple(symbols)[: used[-1] + 1] if len(used) else ()
         return tuple(symbols)
 
     def tensor(self, checked):
-        """A list of what `check` returned, of one length -> float32 (batch, ..., width)."""
-        return tf.constant(np.array(checked, np.float32))
+        """A list of what `check` returned -> float32 (batch, ..., width), padded at the end where that can be told."""
+        if not self.pads:
+            return tf.constant(np.array(checked, np.float32).reshape(len(checked), *[-1] * self.sequence, self.width))
+        padded = np.full((len(checked), max(map(len, checked), default=0), self.width), self.mask_value, np.float32)
+        for row, one in zip(padded, checked, strict=True):
+            row[: len(one)] = one
+        return tf.constant(padded)
 
     def steps(self, checked):
         """How many timesteps one checked input takes."""
@@ -71,6 +80,45 @@ class VectorInput:
         message = [f"expected {self.hint}, all of them finite; got", raw]
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]):
             return tf.identity(raw)
+
+
+class RealAnswer:
+    """One real number, right where it is off by no more than `tolerance`.
+
+    Args:
+        name: what the answer is called in the SavedModel's signature.
+        tolerance: how far off it may be.
+    """
+
+    per_timestep = False
+    generated = False
+
+    def __init__(self, name, tolerance):
+        self.name, self.tolerance = name, tolerance
+
+    def model_arguments(self, architecture):
+        return {"outputs": 1}
+
+    def parse(self, text):
+        """The number that `text` writes."""
+        ((number,),) = parse(text, False, "expected one number, for example '0.5'", width=1)
+        return number
+
+    def targets(self, answers):
+        """Answers -> targets (batch, 1) and their weights (batch,)."""
+        return np.array(answers, np.float32)[:, None], np.ones(len(answers), np.float32)
+
+    def correct(self, targets, outputs, weights):
+        """Targets and outputs (batch, 1) -> (batch,) bool. Runs in a graph."""
+        return tf.abs(outputs - targets)[:, 0] <= self.tolerance
+
+    def back(self, outputs, inputs):
+        """Outputs (batch, 1) -> a dict of named answers. Runs in a graph."""
+        return {self.name: tf.cast(outputs[:, 0], tf.float32)}
+
+    def answers(self, named):
+        """What `back` gave -> a list of numbers."""
+        return [decimal(number) for number in np.asarray(named[self.name], np.float32)]
 
 
 class VectorAnswer:
@@ -126,18 +174,29 @@ class VectorAnswer:
         """What `back` gave -> a list of answers: lists of numbers, or of tuples of numbers."""
         outputs = np.asarray(named[self.name], np.float32)
         rows = outputs if self.per_timestep else outputs[:, None]
-        # The shortest text that means the same 32-bit number: 0.1, not 0.10000000149011612.
-        return [self.of_rows(tuple(tuple(float(str(n)) for n in vector) for vector in row)) for row in rows]
+        return [self.of_rows(tuple(tuple(map(decimal, vector)) for vector in row)) for row in rows]
 
 
-def parse(value, sequence, expected):
+def decimal(number):
+    """The shortest decimal number that means the same 32-bit one: 0.1, not 0.10000000149011612."""
+    return float(str(np.float32(number)))
+
+
+def parse(value, sequence, expected, width=None):
     """Text or nested numbers -> a tuple of rows, each a tuple of floats; one row where there are no timesteps.
+
+    Args:
+        value: the text, or the numbers.
+        sequence: whether there are timesteps.
+        expected: what would be right, in words.
+        width: how many numbers each row must have; any if `None`.
 
     Raises:
         InputError: it is empty, or holds what is no finite number; it says which, and where.
     """
     if isinstance(value, str):
         value = _split(value, sequence, expected)
+    value = value.tolist() if hasattr(value, "tolist") else value
     rows = [row.tolist() if hasattr(row, "tolist") else row for row in value] if _is_row(value) else value
     rows = rows if sequence else [rows]
     if not _is_row(rows) or not all(_is_row(row) for row in rows):
@@ -150,6 +209,8 @@ def parse(value, sequence, expected):
             if isinstance(number, bool) or not isinstance(number, numbers.Real) or not abs(number) <= LARGEST:
                 where = f"number {i} of timestep {t}" if sequence else f"number {i}"
                 raise InputError(f"'{short(str(number))}' ({where}) is no number of 32 bits; {expected}")
+        if width is not None and len(row) != width:
+            raise InputError(f"{len(row)} numbers; {expected}")
         found.append(tuple(map(float, row)))
     return tuple(found)
 

@@ -1,5 +1,7 @@
 """One example that is worked by hand."""
 
+import numpy as np
+
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._task import Examples, Task
 from rnnzoo.tasks._vectors import VectorAnswer, VectorInput, parse
@@ -39,14 +41,14 @@ class WorkedExample(Task):
         self.example = (rows["inputs"] if sequence else rows["inputs"][0]), self.answer.of_rows(rows["targets"])
 
     def train(self):
-        return Examples([self.example[0]], [self.example[1]])
+        return Examples([self.input.check(self.example[0])], [self.example[1]])
 
     def tests(self):
         """The example itself."""
         return {"example": self.train}
 
     def right_answer(self, raw):
-        return self.example[1] if raw == self.example[0] else None
+        return self.example[1] if np.array_equal(raw, self.input.check(self.example[0])) else None
 
     def score(self, examples, predicted):
         """The share that is within the tolerance, and the half squared error, summed over outputs and timesteps."""

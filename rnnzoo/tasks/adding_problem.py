@@ -1,0 +1,113 @@
+"""The adding problem: two numbers to remember among many."""
+
+import functools
+
+import numpy as np
+
+from rnnzoo.errors import InputError
+from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._vectors import RealAnswer, VectorInput, decimal
+
+SHORTEST, SHORT, FEW = 2, 20, 0.25
+
+
+class MarkedNumbers(VectorInput):
+    """`0.3:0 0.5:1 0.2:0 0.4:1`: numbers from 0 to 1, each with a marker, which is 1 at two of them and else 0."""
+
+    def __init__(self):
+        super().__init__("numbers", 2, True, "0.3:0 0.5:1 0.2:0 0.4:1", mask_value=-1.0)
+        self.hint = "NUMBER:MARKER at each timestep, numbers from 0 to 1, markers 0 but for two that are 1"
+
+    def check(self, raw):
+        checked = super().check(raw)
+        numbers, markers = checked.T
+        for wrong, what in (((numbers < 0) | (numbers > 1), "number"), ((markers != 0) & (markers != 1), "marker")):
+            if wrong.any():
+                t = int(wrong.argmax())
+                value = checked[t, int(what == "marker")]
+                raise InputError(f"the {what} {value:g} at timestep {t + 1}; expected {self.hint}")
+        if markers.sum() != 2:
+            raise InputError(f"{markers.sum():.0f} markers are 1; expected {self.hint}, for example '{self.example}'")
+        return checked
+
+
+class AddingProblem(Task):
+    """Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", section 5.4: the sum of the two marked numbers.
+
+    Each timestep is a number drawn from 0 to 1 and a marker. One number of the sequence's first half is marked, and one of
+    its second half. An answer counts as right where it is off by at most 0.04, as there; to say 1 whatever comes has a mean
+    squared error of 1/6.
+
+    Args:
+        max_timesteps: how long the sequences are that are trained on and held out; their lengths are drawn from 2 up to it,
+            those of a quarter from 2 up to 20, so that long ones do not make the short ones forgotten.
+        training_examples: how many are drawn to train on, in each stage of a curriculum.
+        held_out_examples: how many others are drawn to be judged by, and of each length.
+        split_seed: of all draws; no part of a training run's seed.
+    """
+
+    description = "numbers with markers, two of which are 1 -> the sum of the two marked numbers"
+    metric = "within_tolerance"
+    lengths = (100, 150, 200, 300, 400, 1000)
+
+    def __init__(
+        self,
+        max_timesteps: int = 400,
+        training_examples: int = 10_000,
+        held_out_examples: int = 1_000,
+        split_seed: int = 0,
+    ):
+        if max_timesteps < SHORTEST:
+            raise InputError(f"max_timesteps={max_timesteps}: expected at least {SHORTEST}")
+        if training_examples < 1 or held_out_examples < 1:
+            raise InputError("training_examples and held_out_examples: expected at least 1 each")
+        self.max_timesteps, self.split_seed = max_timesteps, split_seed
+        self.training_examples, self.held_out_examples = training_examples, held_out_examples
+        self.input = MarkedNumbers()
+        self.answer = RealAnswer("sum", 0.04)
+
+    def right_answer(self, raw):
+        return decimal(raw[:, 0] @ raw[:, 1])
+
+    def train(self):
+        return self.up_to(self.max_timesteps, 0)
+
+    def up_to(self, timesteps, stage):
+        if timesteps < SHORTEST:
+            raise InputError(f"training.curriculum: {timesteps} timesteps; expected at least {SHORTEST}")
+        return self._draw(self.training_examples, SHORTEST, timesteps, [0, stage])
+
+    def tests(self):
+        """`held_out`, of lengths as in training; and of one length each, the last one longer than any trained on."""
+        held_out = functools.partial(self._draw, self.held_out_examples, SHORTEST, self.max_timesteps, [1])
+        one = functools.partial(self._draw, self.held_out_examples)
+        return {"held_out": held_out, **{f"length_{t}": functools.partial(one, t, t, [2]) for t in self.lengths}}
+
+    def samples(self):
+        return ["0.3:0 0.5:1 0.2:0 0.4:1", "0.9:1 0.8:1", "0.25:0 0.5:1 0.75:0 1:0 0.75:1 0.5:0", "0:1 0.1:0 0.2:0 0.3:1"]
+
+    def score(self, examples, predicted):
+        """Beside the share that is right, the mean squared error."""
+        error = np.mean((np.array(predicted) - np.array(examples.answers)) ** 2)
+        return {**super().score(examples, self._rounded(examples, predicted)), "mean_squared_error": float(error)}
+
+    def _rounded(self, examples, predicted):
+        """The right answer in place of each prediction that is near enough."""
+        pairs = zip(predicted, examples.answers, strict=True)
+        return [answer if abs(given - answer) <= self.answer.tolerance else given for given, answer in pairs]
+
+    def _draw(self, count, shortest, longest, stream):
+        rng = np.random.default_rng([self.split_seed, longest, *stream])
+        lengths = rng.integers(shortest, longest + 1, count)
+        if shortest < longest:
+            few = rng.random(count) < FEW
+            lengths[few] = rng.integers(shortest, min(longest, SHORT) + 1, few.sum())
+        first = (rng.random(count) * (lengths // 2)).astype(int)
+        second = lengths // 2 + (rng.random(count) * (lengths - lengths // 2)).astype(int)
+        inputs = []
+        for length, *marked in zip(lengths, first, second, strict=True):
+            frames = np.zeros((length, 2), np.float32)
+            frames[:, 0] = rng.random(length, np.float32)
+            frames[marked, 1] = 1
+            inputs.append(frames)
+        return Examples(inputs, [self.right_answer(frames) for frames in inputs])
