@@ -1,9 +1,10 @@
 """What flows forward and backward through a model: the numbers, and what they say of it."""
 
 from rnnzoo.explaining._by_hand import ByHand, by_hand, can_be_followed
-from rnnzoo.explaining._flow import LayerFlow, gradient_flow
+from rnnzoo.explaining._flow import LayerFlow, flow_of, gradient_flow
 from rnnzoo.explaining._flow_plot import plot_flow
 from rnnzoo.explaining._log import GradientFlowLog, GradientFlowWarning
+from rnnzoo.explaining._page import write_page
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace, Trace
 from rnnzoo.explaining._raw import Explanation, explain, preset_flow
 from rnnzoo.explaining._trace import trace
@@ -22,8 +23,10 @@ __all__ = [
     "by_hand",
     "can_be_followed",
     "explain",
+    "flow_of",
     "gradient_flow",
     "plot_flow",
     "preset_flow",
     "trace",
+    "write_page",
 ]

@@ -22,6 +22,8 @@ class Explanation(NamedTuple):
         tokens: input name -> what stands at each timestep, as text; without the inputs that have no timesteps.
         loss: the name of the loss.
         trace: the `Trace`, of a batch of one.
+        names: what each output stands for, as text, where the answer is one of a few; else empty.
+        wanted: the right answer at each timestep of the output, as text; empty where nobody knows it.
     """
 
     input: Any
@@ -30,6 +32,8 @@ class Explanation(NamedTuple):
     tokens: dict
     loss: str
     trace: Trace
+    names: list = []  # noqa: RUF012  a tuple's field
+    wanted: list = []  # noqa: RUF012
 
 
 def explain(preset, raw, answer=None):
@@ -65,7 +69,8 @@ def explain(preset, raw, answer=None):
         model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
     loss = make_loss(recipe, from_logits=not predictor.preset.model.get("output_activation"))
     traced = trace(model, inputs, None if right is None else targets, loss=loss)
-    return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced)
+    told = _names(task.answer), _wanted(task.answer, right)
+    return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced, *told)
 
 
 def preset_flow(preset, examples=64, seed=None):
@@ -105,6 +110,22 @@ def _tokens(task, traced):
             _character(alphabet, int(token), first=name == "target" and t == 0) for t, token in enumerate(array[0])
         ]
     return tokens
+
+
+def _names(answer):
+    """What each output stands for."""
+    if answer.generated:
+        return ["<padding>", *answer.alphabet, "<end>"]
+    return list(map(str, getattr(answer, "labels", ())))
+
+
+def _wanted(answer, right):
+    """The right answer at each timestep of the output."""
+    if right is None:
+        return []
+    if answer.generated:
+        return [*right, "<end>"]
+    return [str(one) for one in right] if answer.per_timestep else [str(right)]
 
 
 def _character(alphabet, token, first):
