@@ -21,8 +21,9 @@ from rnnzoo.errors import InputError
 @click.option("--loss", help="Of a .keras file, the name of a Keras loss; else the one that it was compiled with.")
 @click.option("--units", "shown", type=click.IntRange(1), default=3, show_default=True, help="Units shown of each vector.")
 @click.option("--steps", type=click.IntRange(2), default=24, show_default=True, help="Timesteps shown of each layer.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page that shows every step to FILE.html.")
 @as_json
-def command(model, sample, gradients, seed, examples, output, force, answer, loss, shown, steps, as_json):
+def command(model, sample, gradients, seed, examples, output, force, answer, loss, shown, steps, page, as_json):
     """Show what flows through MODEL for SAMPLE, forward and, from the loss, back through time.
 
     MODEL is a preset's name, a run's folder, and SAMPLE raw input; or a .keras file of a model that the factories made, and
@@ -38,6 +39,8 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
         raise click.UsageError("--gradients looks at held-out examples and takes no SAMPLE")
     if sample is None and not gradients and model.endswith(".keras"):
         raise click.UsageError("give a SAMPLE to follow")
+    if page is not None and sample is None:
+        raise click.UsageError("--html shows what flows for a SAMPLE: give one, and no --gradients")
     if not gradients and (seed is not None or output is not None):
         raise click.UsageError("--untrained and -o go with --gradients")
     import rnnzoo
@@ -55,6 +58,7 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
         else:
             print_by_hand(hand)
         return
+    explanation = None
     if model.endswith(".keras"):
         told, tokens, traced = _of_file(explaining, model, sample, answer, loss)
     else:
@@ -64,8 +68,13 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
         told = {"input": explanation.input, "answer": explanation.predicted, "right answer": explanation.answer}
         told["loss"] = explanation.loss
         tokens, traced = explanation.tokens, explanation.trace
+    if page is not None:
+        _write_page(explaining, page, force, traced, f"{model}: {sample}", told, explanation)
     if as_json:
         print_json({**{key.replace(" ", "_"): value for key, value in told.items()}, **_json(tokens, traced)})
+        return
+    if page is not None:
+        click.echo(f"Written: {page}; open it in a browser.")
         return
     print_table(["what", "value"], [[key, value] for key, value in told.items() if value is not None])
     if traced.loss is None:
@@ -84,6 +93,16 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
     kept = traced.kept()
     rows = [[name, what, _shape(shape), f"{size:,}"] for name, what, shape, size in kept]
     print_table(["layer", "what", "shape", "bytes"], [*rows, ["all", "", "", f"{sum(size for *_, size in kept):,}"]])
+
+
+def _write_page(explaining, path, force, traced, title, told, explanation):
+    from rnnzoo.files import fresh_output
+
+    if path.suffix != ".html":  # said before anything is written
+        raise InputError(f"{path}: expected a name that ends in .html")
+    title = title if len(title) <= 60 else f"{title[:57]}..."
+    with fresh_output(path, force) as partial:
+        explaining.write_page(partial, explanation or traced, title=title, told=told)
 
 
 def _gradients(explaining, preset, seed, examples, output, force, as_json):

@@ -48,7 +48,8 @@ def _with(traced, tokens, flows, names, wanted, kept):
     last = next((i for i, layer in enumerate(layers) if getattr(layer, "outputs", None) is traced.outputs), None)
     loss = None
     if traced.loss is not None:
-        loss = {"value": pool.add([traced.loss]), "each": pool.add(traced.losses), "weights": pool.add(traced.weights)}
+        each, weights = traced.losses.reshape(-1), traced.weights.reshape(-1)
+        loss = {"value": pool.add([traced.loss]), "each": pool.add(each), "weights": pool.add(weights)}
     return {
         "layers": described,
         "groups": _groups(layers, described),

@@ -69,7 +69,7 @@ const isForward = (layer, t, position) => layer.stopOf[t] <= position;
 const isBackward = (layer, t, position) => 2 * N - 1 - layer.stopOf[t] <= position;
 
 const tokenAt = (layer, t) => (layer.tokens ? layer.tokens[t] : null);
-const quoted = (token) => (token.startsWith("<") && token.length > 1 ? token : token === "" ? "nothing" : `'${token}'`);
+const quoted = (token) => (token.length > 1 ? token : token === "" ? "nothing" : `'${token}'`);
 
 // What a layer is at its step: h of a recurrent one, y of the output, a of other dense ones.
 const isOutput = (layer) => layers[page.output] === layer;

@@ -15,8 +15,11 @@ function fill(element, attributes, children) {
 const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+// Without the zeros at the end of a fraction; those of an exponent stay.
 function strip(text) {
-  return text.includes(".") ? text.replace(/\.?0+(e|$)/, "$1") : text;
+  const [mantissa, exponent] = text.split("e");
+  const shorter = mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
+  return exponent === undefined ? shorter : `${shorter}e${exponent.replace("+", "")}`;
 }
 
 function digits(value, count) {
@@ -25,14 +28,16 @@ function digits(value, count) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   const text = size < 1e-4 || size >= 1e7 ? value.toExponential(count - 1) : value.toPrecision(count);
-  return strip(text).replace("e+", "e");
+  return strip(text);
 }
 
 // All that 32-bit floats hold, and what fits into a drawing.
 const exact = (value) => digits(value, 7);
 const short = (value) => {
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-3 || size >= 1e5) ? strip(value.toExponential(0)).replace("e+", "e") : digits(value, 3);
+  if (!Number.isFinite(value) || size === 0) return digits(value, 3);
+  if (size < 1e-3 || size >= 1e5) return strip(value.toExponential(0));
+  return size >= 1000 ? value.toFixed(0) : digits(value, 3);
 };
 
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";

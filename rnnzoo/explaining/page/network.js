@@ -1,6 +1,6 @@
 // The network unfolded in time: a window of columns around the step in view.
 
-const ROW = 104, NODE = 64, WIDE = 112;
+const ROW = 104, NODE = 64, WIDE = 104, NARROW = 60;
 const blocks = [];
 for (const group of page.groups) {
   const block = (blocks[group.block] ??= { layers: [], steps: group.steps, index: group.block });
@@ -11,7 +11,7 @@ for (const block of blocks) {
   block.layers.forEach((layer, i) => {
     layer.row = i + 1;
     const beside = block.layers.filter((other) => other.level === layer.level);
-    layer.shift = beside.length > 1 ? (beside.indexOf(layer) / (beside.length - 1) - 0.5) * 36 : 0;
+    layer.shift = beside.length > 1 ? (beside.indexOf(layer) / (beside.length - 1) - 0.5) * 44 : 0;
   });
   block.start = columns.findIndex((column) => column.block === block);
   block.top = Math.max(...block.layers.map((layer) => layer.level));
@@ -22,25 +22,33 @@ for (const layer of layers) {
   layer.colour = {};
   for (const letter of layer.kind === "recurrent" ? "WU" : "V") layer.colour[letter] = `c${colours++ % 8}`;
 }
-const weightName = (layer, letter) => (layer.tag ? `${letter} ${layer.tag}` : letter);
+// Of the encoder ᵉ, of the decoder ᵈ, of the second of several layers ⁽²⁾.
+const SMALL = { enc: "ᵉ", dec: "ᵈ", " ": "" };
+const raised = (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit];
+const weightName = (layer, letter) =>
+  letter + layer.tag.replace(/enc|dec| /g, (word) => SMALL[word]).replace(/\d+/g, (number) => `⁽${[...number].map(raised).join("")}⁾`);
+const boxWidth = (layer, node) => (layer.shift ? Math.min(NARROW, node) : node);
 const hasLoss = (block) => canGoBack && block.layers.includes(layers[page.output]);
 const rowsOf = (block) => block.layers.length + (hasLoss(block) ? 1 : 0);
 
 function drawNetwork(position) {
   const width = at("network").clientWidth;
-  const count = Math.min(columns.length, Math.max(2, Math.min(9, Math.floor((width - 16) / WIDE))));
-  const step = Math.min(140, (width - 16) / count);
+  // Where there is room, the names of the rows stand left of the first column.
+  const longest = Math.max(...layers.map((layer) => layer.name.length * 7.5 - layer.shift));
+  const margin = width < 600 ? 8 : Math.max(8, longest - 40);
+  const count = Math.min(columns.length, Math.max(2, Math.min(9, Math.floor((width - margin - 8) / WIDE))));
+  const step = Math.min(140, (width - margin - 8) / count);
   const stop = stops[stopIndex(position)];
   const block = blocks[stop.group.block];
   const focus = block.start + stop.t;
   const first = Math.max(0, Math.min(focus - Math.floor(count / 2), columns.length - count));
   const shown = columns.slice(first, first + count);
   const rows = Math.max(...blocks.map(rowsOf));
-  const height = rows * ROW + NODE + 62;
+  const height = rows * ROW + NODE / 2 + 36 + (blocks.every((block) => rowsOf(block) < rows || hasLoss(block)) ? 28 : 58);
   const base = height - 36 - NODE / 2;
   const node = Math.min(76, step - 38);
   const place = {
-    x: (index) => 8 + (index - first + 0.5) * step, y: (level) => base - level * ROW, node, step, position, first, count, focus,
+    x: (index) => margin + (index - first + 0.5) * step, y: (level) => base - level * ROW, node, step, position, first, count, focus,
   };
   const parts = [];
   shown.forEach((column, i) => parts.push(...edges(column, first + i, place)));
@@ -65,8 +73,9 @@ function edges(column, index, place) {
     const letter = layer.kind === "recurrent" ? "W" : "V";
     if (layer.level > 0) {
       for (const below of block.layers.filter((other) => other.level === layer.level - 1)) {
-        const label = below.shift <= 0 ? weightName(layer, letter) : null;
-        into(layer, [x(index) + below.shift, y(below.row) - NODE / 2], letter, { label, side: label && below.shift < 0 ? -1 : 1 });
+        const label = below.row === layer.row - 1 ? weightName(layer, letter) : null;
+        const to = [x(index) + layer.shift + below.shift * 0.6, y(layer.row) + NODE / 2];
+        into(layer, [x(index) + below.shift, y(below.row) - NODE / 2], letter, { label, to });
       }
     } else if (block.steps || block.index === 0) {
       const side = layer.shift < 0 ? -1 : 1;
@@ -78,8 +87,9 @@ function edges(column, index, place) {
     if (other < 0 || other >= block.steps) continue;
     const hidden = from < place.first || from >= place.first + place.count;
     const sign = layer.backwards ? -1 : 1;
-    const to = [x(index) + layer.shift - (sign * node) / 2, y(layer.row)];
-    const begin = hidden ? [to[0] - sign * 22, to[1]] : [x(from) + layer.shift + (sign * node) / 2, to[1]];
+    const half = boxWidth(layer, node) / 2;
+    const to = [x(index) + layer.shift - sign * half, y(layer.row)];
+    const begin = hidden ? [to[0] - sign * 22, to[1]] : [x(from) + layer.shift + sign * half, to[1]];
     into(layer, begin, "U", { to, label: hidden ? null : weightName(layer, "U"), flat: true });
   }
   if (t === 0 && block.index > 0 && index > place.first) parts.push(...links(block, index, place));
@@ -102,8 +112,8 @@ function links(block, index, place) {
     ? heirs.map((layer, i) => [states[Math.min(i, states.length - 1)], layer])
     : bottoms.flatMap((layer) => tops.map((top) => [top, layer]));
   for (const [from, to] of pairs) {
-    const begin = [x(index - 1) + from.shift + node / 2, y(from.row)];
-    const end = [x(index) + to.shift - node / 2, y(to.row)];
+    const begin = [x(index - 1) + from.shift + boxWidth(from, node) / 2, y(from.row)];
+    const end = [x(index) + to.shift - boxWidth(to, node) / 2, y(to.row)];
     const letter = to.kind === "recurrent" ? null : "V";
     parts.push(...arrow(begin, end, to, 0, letter, position, { label: letter ? weightName(to, letter) : "h₀", flat: true }));
   }
@@ -125,7 +135,8 @@ function arrow(from, to, layer, t, letter, position, { label, side = 1, flat }) 
     svg("polygon", { points: `${x2},${y2} ${tip(0.45)} ${tip(-0.45)}`, class: `head ${colour}${state}` }),
   ];
   if (label) {
-    const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+    const along = flat ? 0.5 : 25 / Math.max(50, from[1] - to[1]);
+    const middle = [from[0] + (to[0] - from[0]) * along, from[1] + (to[1] - from[1]) * along];
     const where = flat ? { x: middle[0], y: middle[1] - 7, "text-anchor": "middle" }
       : { x: middle[0] + 7 * side, y: middle[1] + 5, "text-anchor": side > 0 ? "start" : "end" };
     parts.push(svg("text", { ...where, class: `label ${letter ? layer.colour[letter] : ""}` }, label));
@@ -144,22 +155,19 @@ function nodes(column, index, place) {
     const name = `${symbol(layer)}${layer.tag.match(/[→←]/)?.[0] ?? ""}${block.steps ? lowered(t + 1) : ""}`;
     const lines = [svg("text", { x: 0, y: -14, "text-anchor": "middle", class: "quiet" }, name)];
     if (masked) lines.push(svg("text", { x: 0, y: 5, "text-anchor": "middle", class: "quiet" }, "masked"));
-    else if (done) lines.push(...inside(layer, t, node));
+    else if (done) lines.push(...inside(layer, t, boxWidth(layer, node)));
     if (back) lines.push(svg("text", { x: 0, y: 24, "text-anchor": "middle", class: "gradient" }, `∇ ${short(gradient(layer, t))}`));
-    const state = `${now ? " now" : ""}${masked ? " masked" : done && (!isBack(position) || back) ? "" : " todo"}`;
-    const box = { x: -node / 2, y: -NODE / 2, width: node, height: NODE, rx: 8, class: `node${state}` };
+    const state = `${now ? " now" : ""}${masked ? " masked" : done ? "" : " todo"}`;
+    const across = boxWidth(layer, node);
+    const box = { x: -across / 2, y: -NODE / 2, width: across, height: NODE, rx: 8, class: `node${state}` };
     const click = () => go(isBack(position) ? 2 * N - 1 - layer.stopOf[t] : layer.stopOf[t]);
     parts.push(svg("g", { transform: `translate(${x(index) + layer.shift},${y(layer.row)})`, onclick: click }, svg("rect", box), lines));
   }
   if (hasLoss(block)) parts.push(...lossNode(t, x(index), y(layers[page.output].row + 1), node, position, block));
-  if (t === 0 || index === place.first) {
-    const line = block.steps ? `${blockName(block)}t = ${t + 1}` : "";
-    parts.push(svg("text", { x: x(index), y: y(0) + 42, "text-anchor": "middle", class: "quiet" }, line));
-  } else parts.push(svg("text", { x: x(index), y: y(0) + 42, "text-anchor": "middle", class: "quiet" }, `t = ${t + 1}`));
+  if (block.steps) parts.push(svg("text", { x: x(index), y: y(0) + 42, "text-anchor": "middle", class: "quiet" }, `t = ${t + 1}`));
   return parts;
 }
 
-const blockName = (block) => (blocks.length > 2 && block.steps && columns.length < 0 ? `${block.layers[0].name} ` : "");
 const gradient = (layer, t) => (layer.units === 1 ? row(layer.dH, t)[0] : row(layer.norms.dH, t)[0]);
 
 // A number, what an output stands for, or the first units as a strip of colours.
@@ -168,8 +176,10 @@ function inside(layer, t, node) {
   if (layer.units === 1) return [svg("text", { x: 0, y: 6, "text-anchor": "middle", class: "value" }, short(values[0]))];
   if (isOutput(layer) && page.names.length) {
     const name = page.names[best(values)];
-    return [svg("text", { x: 0, y: 6, "text-anchor": "middle", class: "value" }, name.length > 1 ? name : quoted(name))];
+    return [svg("text", { x: 0, y: 6, "text-anchor": "middle", class: "value" }, quoted(name))];
   }
+  const numbers = Array.from(values, short).join(", ");
+  if (layer.units === 2 && numbers.length < 10) return [svg("text", { x: 0, y: 6, "text-anchor": "middle", class: "value" }, numbers)];
   const count = Math.min(values.length, 8), size = Math.min(14, (node - 10) / count), top = largest(layer);
   return Array.from({ length: count }, (_, i) =>
     svg("rect", { x: (i - count / 2) * size, y: -6, width: size, height: 14, fill: colourOf(values[i] / top) }));
@@ -208,7 +218,10 @@ function lossNode(t, x, y, node, position, block) {
 // A layer's name at the left of its row, once for each time line in view.
 function rowLabels(column, index, place) {
   if (index !== place.first && column.t !== 0) return [];
-  const { x, y, node } = place;
-  return column.block.layers.map((layer) =>
-    svg("text", { x: x(index) + layer.shift - node / 2, y: y(layer.row) - NODE / 2 - 6, class: "label row" }, layer.name));
+  const { x, y } = place;
+  return column.block.layers.map((layer) => {
+    const right = x(index) + layer.shift - 9, fits = layer.name.length * 7.5 < right;
+    const anchored = fits ? { x: right, "text-anchor": "end" } : { x: 1 };
+    return svg("text", { ...anchored, y: y(layer.row) - NODE / 2 - 7, class: "label row" }, layer.name);
+  });
 }

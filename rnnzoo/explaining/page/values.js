@@ -91,7 +91,7 @@ function table(layer, phase, t, given) {
   const indices = Array.from({ length: count }, (_, i) => i);
   if (top >= count) indices.push(top);
   const body = indices.map((i) => el("tr", { class: i === top ? "best" : null },
-    el("th", { scope: "row" }, named ? `${i + 1}: ${page.names[i]}` : String(i + 1)),
+    el("th", { scope: "row" }, named ? `${i + 1}: ${quoted(page.names[i])}` : String(i + 1)),
     shown.map(([, values, what, main]) => el("td", { class: main ? "main" : null, "data-what": what, "data-unit": i }, exact(values[i])))));
   const heads = el("tr", null, el("th", { scope: "col", class: "text" }, named ? "output" : "unit"), shown.map(([name]) => head(name)));
   const said = `${layer.name}, ${phase}, by unit`;
@@ -145,7 +145,7 @@ function shares(layer, t, position) {
     return el("tr", null, el("th", { scope: "row" }, `d${share.name}`), el("td", { class: "text" }, share.shape.join(" × ")),
       el("td", { "data-share": share.name }, bars(own)), el("td", { class: "main", "data-sum": share.name }, bars(sum)), el("td", null, bars(whole)));
   });
-  const heads = el("tr", null, ["gradient", "shape", "this step's share", "sum so far", "the update's, in the end"].map((text, i) => el("th", { scope: "col", class: i < 2 ? "text" : null }, text)));
+  const heads = el("tr", null, ["gradient", "shape", "this step's share", "sum so far", "the whole gradient"].map((text, i) => el("th", { scope: "col", class: i < 2 ? "text" : null }, text)));
   const said = `${layer.name}, shares of the gradients`;
   const matrices = layer.shares.filter((share) => share.each !== null && share.shape.reduce((a, b) => a * b, 1) > 1);
   const details = matrices.length ? el("details", { "data-keep": `${layer.name} shares` }, el("summary", null, "The shares and sums, number by number"), matrices.map((share) => [matrix(`d${share.name}, this step's share`, share.shape, row(share.each, t)), matrix(`d${share.name}, sum so far`, share.shape, row(share.running, t))])) : null;
