@@ -73,6 +73,7 @@ def _with(traced, tokens, flows, names, wanted, kept):
 
 def one_example(traced, example):
     """The trace of one row of the batch: the shares and sums are then that row's own."""
+
     def row(array):
         return None if array is None else array[example : example + 1]
 

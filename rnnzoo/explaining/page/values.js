@@ -17,9 +17,9 @@ function drawValues(position) {
 
 const about = (layer) => `${plural(layer.units, "unit")}${layer.kept < layer.units ? `, of which the first ${layer.kept} are in this file` : ""}`;
 
-function card(layer, back, ...children) {
+function card(layer, t, back, ...children) {
   const said = el("span", { class: "note" }, ` ${layer.kind === "recurrent" ? "recurrent" : "dense"}, ${about(layer)}, ${layer.activation}`);
-  return el("article", { class: "card", "data-layer": layer.name, "data-phase": back ? "backward" : "forward" }, el("h3", null, layer.name, said), ...children);
+  return el("article", { class: "card", "data-layer": layer.name, "data-phase": back ? "backward" : "forward", "data-t": t }, el("h3", null, layer.name, said), ...children);
 }
 
 function recurrentCard(layer, t, back, position) {
@@ -30,7 +30,7 @@ function recurrentCard(layer, t, back, position) {
     const lines = masked
       ? [el("p", null, `Timestep ${step} is masked (padding): the state stands still.`), formula(`*h*_t_ = *h*_${before}_`)]
       : [formula(`*z*_t_ = *x*_t_ *W* + *h*_${before}_ *U*${bias}`), formula(`*h*_t_ = ${act}(*z*_t_)`)];
-    return card(layer, back, ...lines, inputTable(layer, t), table(layer, "forward", t, [
+    return card(layer, t, back, ...lines, inputTable(layer, t), table(layer, "forward", t, [
       ["x_t_ W", row(layer.xw, t), "xw"], [`h_${before}_ U`, row(layer.hu, t), "hu"], ["b", row(layer.b, 0), "b"],
       ["z_t_", row(layer.z, t), "z"], ["h_t_", row(layer.h, t), "h", true],
     ]), weights(layer));
@@ -42,7 +42,7 @@ function recurrentCard(layer, t, back, position) {
       formula(`[d*z*_t_] = ${act}′(*z*_t_) [dL/d*h*_t_]`),
       formula(`d*W* = Σ *x*_t_ᵀ [d*z*_t_],  d*U* = Σ *h*_${before}_ᵀ [d*z*_t_]${bias ? ",  d*b* = Σ [d*z*_t_]" : ""}`),
     ];
-  return card(layer, back, ...lines, table(layer, "backward", t, [
+  return card(layer, t, back, ...lines, table(layer, "backward", t, [
     ["from the output", row(layer.dOut, t), "dOut"], [`from step ${layer.backwards ? step - 1 : step + 1}`, row(layer.dLater, t), "dLater"],
     ["dL/dh_t_", row(layer.dH, t), "dH", true], [`${act}′(z_t_)`, row(layer.slope, t), "slope"], ["dz_t_", row(layer.dZ, t), "dZ", true],
   ]), shares(layer, t, position));
@@ -53,9 +53,9 @@ function denseCard(layer, t, back, position) {
   if (!back) {
     const columnsOf = [["x V", row(layer.xw, t), "xw"], ["c", row(layer.b, 0), "b"], ["z", row(layer.z, t), "z"], [out, row(layer.h, t), "h", true]];
     if (isOutput(layer) && isLossCategorical() && layer.kept === layer.units) columnsOf.push(["softmax", Float64Array.from(softmax(row(layer.h, t))), "p"]);
-    return card(layer, back, formula(`*z* = *x* *V*${layer.b === null ? "" : " + *c*"},  *${out}* = ${act}(*z*)`), inputTable(layer, t), table(layer, "forward", t, columnsOf), weights(layer));
+    return card(layer, t, back, formula(`*z* = *x* *V*${layer.b === null ? "" : " + *c*"},  *${out}* = ${act}(*z*)`), inputTable(layer, t), table(layer, "forward", t, columnsOf), weights(layer));
   }
-  return card(layer, back,
+  return card(layer, t, back,
     formula(`[d*z*] = ${act}′(*z*) [dL/d*${out}*],  d*V* = Σ *x*ᵀ [d*z*],  [dL/d*x*] = [d*z*] *V*ᵀ`),
     table(layer, "backward", t, [[`dL/d${out}`, row(layer.dH, t), "dH"], ["dz", row(layer.dZ, t), "dZ", true]]),
     el("p", null, `dL/dx, which goes on to the layer below, has the norm `, el("b", { "data-norm": "dX" }, exact(row(layer.norms.dX, t)[0])), "."),
