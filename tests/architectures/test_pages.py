@@ -4,7 +4,7 @@ import numpy as np
 
 from rnnzoo.explaining import RecurrentTrace, trace, write_page
 from rnnzoo.explaining._packing import unpack
-from rnnzoo.explaining._page_data import one_example, page_data
+from rnnzoo.explaining._page_data import MATRIX, one_example, page_data
 
 ROW = 2  # of the ragged batch, the one with most padding
 
@@ -34,8 +34,9 @@ def test_the_pages_arrays_are_the_traces(variant, rng, tmp_path):
             order = layer.order if recurs else np.arange(len(each))
             sums = np.empty_like(each)
             sums[order[::-1]] = np.cumsum(each[order[::-1]], axis=0)
-            assert_packed(data, share["each"], each)
-            assert_packed(data, share["running"], sums)
+            if each[0].size <= MATRIX:
+                assert_packed(data, share["each"], each)
+                assert_packed(data, share["running"], sums)
             assert_packed(data, share["norms"], np.sqrt((each.reshape(len(each), -1) ** 2).sum(axis=1)))
             assert_packed(data, share["sums"], np.sqrt((sums.reshape(len(sums), -1) ** 2).sum(axis=1)))
     check_stops(data, traced)
