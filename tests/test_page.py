@@ -333,7 +333,7 @@ def test_keys_and_buttons(pages, open_page):
     canvas = page.locator("#heat canvas")
     canvas.click(position={"x": canvas.bounding_box()["width"] * 0.9, "y": 10})
     assert place() == 3
-    page.locator("#network rect.node").nth(1).click()
+    page.locator("#network g:has(.node)").nth(1).click(force=True)
     assert place() == 0
 
 

@@ -9,7 +9,8 @@ function describe(position) {
   const parts = [`${isBack(position) ? "backward" : "forward"}, step ${step} of ${N}`];
   if (stop.group.steps) parts.push(`${page.groups.length > 1 ? `${stop.layers[0].name} ` : ""}t = ${stop.t + 1}`);
   else parts.push(stop.layers.map((layer) => layer.name).join(", "));
-  if (token !== null) parts.push(isMasked(named, stop.t) ? "masked" : `${named.reads ? "token" : "to write"} ${quoted(token)}`);
+  if (stop.layers.some((layer) => isMasked(layer, stop.t))) parts.push("masked");
+  else if (token !== null) parts.push(`${named.reads ? "token" : "to write"} ${quoted(token)}`);
   return parts.join(", ");
 }
 

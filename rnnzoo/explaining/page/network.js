@@ -1,6 +1,6 @@
 // The network unfolded in time: a window of columns around the step in view.
 
-const ROW = 104, NODE = 64, WIDE = 104, NARROW = 60;
+const ROW = 104, NODE = 64, NARROW = 60;
 const blocks = [];
 for (const group of page.groups) {
   const block = (blocks[group.block] ??= { layers: [], steps: group.steps, index: group.block });
@@ -27,9 +27,14 @@ const SMALL = { enc: "ᵉ", dec: "ᵈ", " ": "" };
 const raised = (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit];
 const weightName = (layer, letter) =>
   letter + layer.tag.replace(/enc|dec| /g, (word) => SMALL[word]).replace(/\d+/g, (number) => `⁽${[...number].map(raised).join("")}⁾`);
+// A column is as wide as the names on its arrows need, two of them side by side where two layers are.
+const longestName = Math.max(...layers.flatMap((layer) => Object.keys(layer.colour).map((letter) => weightName(layer, letter).length)));
+const WIDE = Math.max(104, layers.some((layer) => layer.shift) ? 36 + 16 * longestName : 72 + 9 * longestName);
 const boxWidth = (layer, node) => (layer.shift ? Math.min(NARROW, node) : node);
 const hasLoss = (block) => canGoBack && block.layers.includes(layers[page.output]);
 const rowsOf = (block) => block.layers.length + (hasLoss(block) ? 1 : 0);
+
+let atBottom = 0; // below it arrows begin at an input
 
 function drawNetwork(position) {
   const width = at("network").clientWidth;
@@ -37,7 +42,7 @@ function drawNetwork(position) {
   const longest = Math.max(...layers.map((layer) => layer.name.length * 7.5 - layer.shift));
   const margin = width < 600 ? 8 : Math.max(8, longest - 40);
   const count = Math.min(columns.length, Math.max(2, Math.min(9, Math.floor((width - margin - 8) / WIDE))));
-  const step = Math.min(140, (width - margin - 8) / count);
+  const step = Math.min(Math.max(140, WIDE), (width - margin - 8) / count);
   const stop = stops[stopIndex(position)];
   const block = blocks[stop.group.block];
   const focus = block.start + stop.t;
@@ -51,6 +56,7 @@ function drawNetwork(position) {
     x: (index) => margin + (index - first + 0.5) * step, y: (level) => base - level * ROW, node, step, position, first, count, focus,
   };
   const parts = [];
+  atBottom = base - 30;
   shown.forEach((column, i) => parts.push(...edges(column, first + i, place)));
   shown.forEach((column, i) => parts.push(...nodes(column, first + i, place)));
   shown.forEach((column, i) => parts.push(...rowLabels(column, first + i, place)));
@@ -73,7 +79,8 @@ function edges(column, index, place) {
     const letter = layer.kind === "recurrent" ? "W" : "V";
     if (layer.level > 0) {
       for (const below of block.layers.filter((other) => other.level === layer.level - 1)) {
-        const label = below.row === layer.row - 1 ? weightName(layer, letter) : null;
+        const beside = block.layers.filter((other) => other.level === below.level);
+        const label = below === beside.at(-1) ? weightName(layer, letter) : null;
         const to = [x(index) + layer.shift + below.shift * 0.6, y(layer.row) + NODE / 2];
         into(layer, [x(index) + below.shift, y(below.row) - NODE / 2], letter, { label, to });
       }
@@ -135,7 +142,9 @@ function arrow(from, to, layer, t, letter, position, { label, side = 1, flat }) 
     svg("polygon", { points: `${x2},${y2} ${tip(0.45)} ${tip(-0.45)}`, class: `head ${colour}${state}` }),
   ];
   if (label) {
-    const along = flat ? 0.5 : 25 / Math.max(50, from[1] - to[1]);
+    // Of an arrow past a box, where it ends or begins: there is room.
+    const length = Math.max(50, from[1] - to[1]), near = 25 / length;
+    const along = flat ? 0.5 : length > ROW && from[1] < atBottom ? 1 - near : near;
     const middle = [from[0] + (to[0] - from[0]) * along, from[1] + (to[1] - from[1]) * along];
     const where = flat ? { x: middle[0], y: middle[1] - 7, "text-anchor": "middle" }
       : { x: middle[0] + 7 * side, y: middle[1] + 5, "text-anchor": side > 0 ? "start" : "end" };

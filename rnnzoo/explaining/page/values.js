@@ -44,7 +44,7 @@ function recurrentCard(layer, t, back, position) {
     ];
   return card(layer, t, back, ...lines, table(layer, "backward", t, [
     ["from the output", row(layer.dOut, t), "dOut"], [`from step ${layer.backwards ? step - 1 : step + 1}`, row(layer.dLater, t), "dLater"],
-    ["dL/dh_t_", row(layer.dH, t), "dH", true], [`${act}′(z_t_)`, row(layer.slope, t), "slope"], ["dz_t_", row(layer.dZ, t), "dZ", true],
+    ["dL/dh_t_", row(layer.dH, t), "dH", true], [`${act}′(z_t_)`, masked ? null : row(layer.slope, t), "slope"], ["dz_t_", row(layer.dZ, t), "dZ", true],
   ]), shares(layer, t, position));
 }
 
