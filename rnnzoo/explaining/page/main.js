@@ -108,6 +108,9 @@ at("story").textContent = canGoBack
   : "The slider goes forward: each step turns its input and the state before into a new state. There is no target, so there is no loss and no way back; give the right answer to see it.";
 if (!canGoBack) at("phase-back").textContent = "";
 at("legend").textContent = `Arrows have the colour of their weight${canGoBack ? "; on the way back they turn red and point to where the gradient goes, and ∇ is dL/dh (its norm where there are several units)" : ""}. Strips of colour are the first units of a state, blue below zero, orange above. A click on a box goes to its step.${layers.some((layer) => layer.tag.includes("enc")) ? " ᵉ: of the encoder, ᵈ: of the decoder." : ""}`;
+if (blocks.some((block, i) => i && blocks[i - 1].layers.some((layer) => layer.backwards))) {
+  at("legend").append(" A layer that runs backwards ends at t = 1: its final state is handed on from there, which no arrow shows.");
+}
 at("about").textContent = `Numbers are shown to 7 digits, as 32-bit floats hold them.${page.examples > 1 ? ` Of ${page.examples} examples this is one; the shares and sums are its own.` : ""}${layers.some((layer) => layer.kept < layer.units) ? " So that the file stays small, only the first units of large layers are in it; norms are of all units." : ""} This page loads nothing and sends nothing.`;
 rebuild();
 slider.focus({ preventScroll: true });

@@ -22,10 +22,19 @@ function card(layer, t, back, ...children) {
   return el("article", { class: "card", "data-layer": layer.name, "data-phase": back ? "backward" : "forward", "data-t": t }, el("h3", null, layer.name, said), ...children);
 }
 
+// Where the gradient comes from that does not come through time.
+function above(layer) {
+  const block = blocks.find((one) => one.layers.includes(layer)), higher = block.layers.filter((other) => other.level > layer.level);
+  const next = higher.length ? higher : (blocks[block.index + 1]?.layers ?? []);
+  if (next.includes(layers[page.output]) && !next.some((other) => other.kind === "recurrent")) return "the output";
+  return higher.length ? "the layer above" : "the decoder";
+}
+
 function recurrentCard(layer, t, back, position) {
   const step = t + 1, before = layer.backwards ? "t+1" : "t-1", after = layer.backwards ? "t-1" : "t+1";
   const bias = layer.b === null ? "" : " + *b*", act = layer.activation;
-  const masked = isMasked(layer, t);
+  const masked = isMasked(layer, t), follows = layer.backwards ? step - 1 : step + 1;
+  const later = follows < 1 || follows > layer.steps ? "from a later step (none)" : `from step ${follows}`;
   if (!back) {
     const lines = masked
       ? [el("p", null, `Timestep ${step} is masked (padding): the state stands still.`), formula(`*h*_t_ = *h*_${before}_`)]
@@ -38,12 +47,12 @@ function recurrentCard(layer, t, back, position) {
   const lines = masked
     ? [el("p", null, `Timestep ${step} is masked (padding): the gradient passes through unchanged, and no weight gets a share.`)]
     : [
-      formula(`[dL/d*h*_t_] = from the output + [d*z*_${after}_] *U*ᵀ`),
+      formula(`[dL/d*h*_t_] = from ${above(layer)} + [d*z*_${after}_] *U*ᵀ`),
       formula(`[d*z*_t_] = ${act}′(*z*_t_) [dL/d*h*_t_]`),
       formula(`d*W* = Σ *x*_t_ᵀ [d*z*_t_],  d*U* = Σ *h*_${before}_ᵀ [d*z*_t_]${bias ? ",  d*b* = Σ [d*z*_t_]" : ""}`),
     ];
   return card(layer, t, back, ...lines, table(layer, "backward", t, [
-    ["from the output", row(layer.dOut, t), "dOut"], [`from step ${layer.backwards ? step - 1 : step + 1}`, row(layer.dLater, t), "dLater"],
+    [`from ${above(layer)}`, row(layer.dOut, t), "dOut"], [later, row(layer.dLater, t), "dLater"],
     ["dL/dh_t_", row(layer.dH, t), "dH", true], [`${act}′(z_t_)`, masked ? null : row(layer.slope, t), "slope"], ["dz_t_", row(layer.dZ, t), "dZ", true],
   ]), shares(layer, t, position));
 }
