@@ -16,6 +16,7 @@ from rnnzoo import explaining
 from rnnzoo.cli.main import cli
 from rnnzoo.errors import InputError
 from rnnzoo.explaining._packing import Pool, unpack
+from rnnzoo.explaining._page_data import one_example
 
 SAMPLES = {
     "digit-sum": ("1294", "17"),
@@ -278,6 +279,27 @@ def test_every_step_shows_the_traces_numbers(preset, told, pages, open_page):
         order = layer.order.tolist() if hasattr(layer, "order") else list(range(np.shape(layer.kernel_shares)[0]))
         assert [t for step in seen[: last // 2 + 1] for which, t in step if which == name] == order
     assert [sorted(step) for step in seen[last // 2 + 1 :]] == [sorted(step) for step in seen[last // 2 :: -1]]
+
+
+def test_masked_steps_two_layers_and_both_directions(tmp_path, open_page):
+    keras.utils.set_random_seed(1)
+    x = np.random.default_rng(0).normal(size=(2, 5, 2))
+    x[1, 3:] = 0
+    path = tmp_path / "page.html"
+    both = rnnzoo.bidirectional(features=2, outputs=3, units=2, layers=2, mask_value=0.0)
+    written = rnnzoo.encoder_decoder(features=2, outputs=2, units=2, layers=2, bidirectional=True, mask_value=0.0)
+    for model, feed in [(both, x), (written, {"source": x, "target": x[:, :2]})]:
+        y = np.zeros(model(feed).shape)
+        batch = explaining.trace(model, feed, y, loss="mean_squared_error")
+        explaining.write_page(path, batch, example=1)
+        page, traced, masked = open_page(path), one_example(batch, 1), 0
+        for _ in range(int(page.get_attribute("#slider", "max")) + 1):
+            for card in page.evaluate(CARDS):
+                assert_card(card, traced)
+            masked += page.get_attribute("#slider", "aria-valuetext").endswith("masked")
+            page.keyboard.press("ArrowRight")
+        assert masked == 2 * 2 * 4  # two timesteps of four layers, forward and back
+        assert "Of 2 examples this is one" in page.inner_text("#about")
 
 
 def test_vanished_gradients_are_shown_as_what_they_are(long_page, open_page):
