@@ -29,7 +29,7 @@ const weightName = (layer, letter) =>
   letter + layer.tag.replace(/enc|dec| /g, (word) => SMALL[word]).replace(/\d+/g, (number) => `⁽${[...number].map(raised).join("")}⁾`);
 // A column is as wide as the names on its arrows need, two of them side by side where two layers are.
 const longestName = Math.max(...layers.flatMap((layer) => Object.keys(layer.colour).map((letter) => weightName(layer, letter).length)));
-const WIDE = Math.max(104, layers.some((layer) => layer.shift) ? 36 + 16 * longestName : 72 + 9 * longestName);
+const WIDE = Math.max(104, layers.some((layer) => layer.shift) ? 36 + 16 * longestName : 66 + 9 * longestName);
 const boxWidth = (layer, node) => (layer.shift ? Math.min(NARROW, node) : node);
 const hasLoss = (block) => canGoBack && block.layers.includes(layers[page.output]);
 const rowsOf = (block) => block.layers.length + (hasLoss(block) ? 1 : 0);
