@@ -108,7 +108,7 @@ def _dense(tape, layer, x, mask=None, as_weights=False):
     z = x.array @ kernel
     z = z if bias is None else z + bias
     out = Value(act(z))
-    traced = DenseTrace(layer.name, _name(layer.activation), kernel, bias, x.array, z, out.array)
+    traced = DenseTrace(layer.name, activation_name(layer.activation), kernel, bias, x.array, z, out.array)
     tape.layers[layer.name] = traced
 
     def back():
@@ -145,7 +145,7 @@ class _Recurrence:
         activation(layer, cell.activation)  # refused here where it cannot be
         self.kernel, self.recurrent_kernel = tape.weight(cell.kernel), tape.weight(cell.recurrent_kernel)
         self.bias = None if cell.bias is None else tape.weight(cell.bias)
-        self.activation = _name(cell.activation)
+        self.activation = activation_name(cell.activation)
 
     def forward(self, x, mask, initial, backwards):
         """Runs over x (batch, timesteps, features) and puts the trace down."""
@@ -357,14 +357,14 @@ _RUNS = {
 }
 
 
-def not_functional(model):
+def not_functional(model, done="traced"):
     """The error for a model whose graph of layers is not known."""
-    return InputError(f"'{model.name}' is no functional model: only those of the factories can be traced")
+    return InputError(f"'{model.name}' is no functional model: only those of the factories can be {done}")
 
 
 def activation(layer, function, softmax=False):
     """An activation, and the way back through it: (its value, dL/dvalue) -> dL/dz."""
-    name = _name(function)
+    name = activation_name(function)
     if name in reference.ACTIVATIONS:
         act, derivative = reference.ACTIVATIONS[name]
         return act, lambda h, d: derivative(h) * d
@@ -379,7 +379,8 @@ def _softmax(z):
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def _name(function):
+def activation_name(function):
+    """What an activation is called."""
     return "linear" if function is None else getattr(function, "__name__", type(function).__name__)
 
 
