@@ -178,7 +178,7 @@ class _Walker:
 
     def input(self, tensor):
         timed = tensor.dtype == "int32" or len(tensor.shape) == 3
-        detail = "token ids" if tensor.dtype == "int32" else f"{tensor.shape[-1]} features"
+        detail = "token ids" if tensor.dtype == "int32" else _plural(tensor.shape[-1], "feature")
         part = self.part(tensor.name, "input", tensor.name if timed else None, "x", detail)
         return _Signal((part.name,))
 

@@ -22,6 +22,8 @@ class Explanation(NamedTuple):
         tokens: input name -> what stands at each timestep, as text; without the inputs that have no timesteps.
         loss: the name of the loss.
         trace: the `Trace`, of a batch of one.
+        model: the model that was traced.
+        outputs: what the model's outputs stand for, as text: one a timestep, or one.
     """
 
     input: Any
@@ -30,6 +32,8 @@ class Explanation(NamedTuple):
     tokens: dict
     loss: str
     trace: Trace
+    model: Any
+    outputs: list
 
 
 def explain(preset, raw, answer=None):
@@ -65,7 +69,8 @@ def explain(preset, raw, answer=None):
         model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
     loss = make_loss(recipe.loss, from_logits=not predictor.preset.model.get("output_activation"))
     traced = trace(model, inputs, None if right is None else targets, loss=loss)
-    return Explanation(checked, predicted, right, _tokens(task, traced), recipe.loss, traced)
+    tokens, outputs = _tokens(task, traced), _outputs(task, predicted, traced)
+    return Explanation(checked, predicted, right, tokens, recipe.loss, traced, model, outputs)
 
 
 def preset_flow(preset, examples=64, seed=None):
@@ -105,6 +110,15 @@ def _tokens(task, traced):
             _character(alphabet, int(token), first=name == "target" and t == 0) for t, token in enumerate(array[0])
         ]
     return tokens
+
+
+def _outputs(task, predicted, traced):
+    """What the outputs stand for; of a text, at each timestep the likeliest token."""
+    if task.answer.generated:
+        return [_character(task.answer.alphabet, int(token), first=False) for token in traced.outputs[0].argmax(axis=-1)]
+    if not task.answer.per_timestep:
+        return [str(predicted)]
+    return [", ".join(map(str, step)) if isinstance(step, tuple) else str(step) for step in predicted]
 
 
 def _character(alphabet, token, first):
