@@ -115,7 +115,7 @@ class Network:
     Attributes:
         parts: name -> `Part`, each after what feeds it.
         links: a list of `Link`.
-        padding: axis -> the value that marks a vector as padding, or `None` for token ids; without the axes that have no mask.
+        padding: axis -> the value that marks a vector as padding, or `None` for token ids; without what has no mask.
         timesteps: axis -> their number where the model fixes it.
     """
 

@@ -1,5 +1,6 @@
 """What a picture of a network consists of, before anything is drawn: nodes, arrows and texts, each in its place."""
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -182,8 +183,5 @@ def _toward(corner, other, most):
 
 def _bezier(controls, share):
     while len(controls) > 1:
-        controls = [
-            (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]))
-            for a, b in zip(controls, controls[1:], strict=False)
-        ]
+        controls = [(a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])) for a, b in itertools.pairwise(controls)]
     return controls[0]

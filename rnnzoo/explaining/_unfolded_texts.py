@@ -1,7 +1,7 @@
 """What is written on the plan of a network: names of weights, captions, what a row is, the legend."""
 
 from rnnzoo.explaining._network import leads_to_state
-from rnnzoo.explaining._plan import RADIUS, SMALL, TEXT, Key, Text, text_width
+from rnnzoo.explaining._plan import SMALL, TEXT, Key, Text, text_width
 
 MARGIN, LINE_HEIGHT, LONGEST = 16, 13, 16
 # Okabe and Ito's colours, which the colour-blind tell apart, and darker ones of the same hues for more layers.
@@ -169,7 +169,7 @@ def notes(planner):
         if any(node.is_masked for node in planner.nodes.values()):
             stands = "; the state stands still (=)" if any(arrow.kind == "same" for arrow in planner.arrows) else ""
             found.append(f"Grey: masked timesteps, which are padding{stands}, and the output there does not count.")
-        for axis, timesteps in given.timesteps.items():
+        for axis in given.timesteps:
             steps = planner.steps.get(axis, [])
             if "…" in steps:
                 at = steps.index("…")
