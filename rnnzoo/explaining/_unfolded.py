@@ -150,6 +150,8 @@ class _Planner:
                 if bridges and self.reads(part.name) == axis:
                     columns[part.name, None] = at
                     at += 1
+            if sum(part.role == "initial" and self.reads(part.name) == axis for part in self.parts.values()) > 1:
+                at += 0.6  # its arrows fan out
         for part in self.parts.values():
             if part.axis is None and part.role != "initial" and (part.name, None) not in columns:
                 axis = self.reads(part.name)
@@ -238,12 +240,12 @@ class _Planner:
     def _step(self, link):
         source, target = self.parts[link.source], self.parts[link.target]
         if source.axis is None and target.axis is None:
-            path = None
-            if target.role == "initial" and source.role == "joined" and self.given:
-                # Over what stands beside it, then down.
-                start, end = self.nodes[source.name, None], self.nodes[target.name, None]
-                turn = start.x + self.pitch, start.y
-                path = [(MOVE, start.x + DOT, start.y), (LINE, *turn), (LINE, *end.rim(*turn))]
+            start, end, path = self.nodes[source.name, None], self.nodes[target.name, None], None
+            if target.role == "initial" and start.x != end.x:  # arrows that fan out arrive from the side
+                side = end.box[0], end.y
+                # From where two directions meet: over what stands beside it first.
+                turn = [(LINE, start.x + self.pitch, start.y)] if source.role == "joined" and self.given else []
+                path = [(MOVE, *start.rim(*(turn[0][1:] if turn else side))), *turn, (LINE, *side)]
             self.arrow(link, (source.name, None), (target.name, None), path=path)
             return
         for t in self.steps[target.axis]:

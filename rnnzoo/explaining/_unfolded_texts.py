@@ -108,7 +108,8 @@ def _beside(planner, arrow, text):
         return x, y0 + share * (y1 - y0), "left" if side > 0 else "right"
     if len(arrow.path) > 2:
         (x0, y0) = arrow.path[-2][1:]
-    return x0 + 0.5 * (x1 - x0), y0 + 0.5 * (y1 - y0), "center"
+    share = 0.72 if planner.nodes[arrow.target].role == "initial" else 0.5  # where those that fan out are apart
+    return x0 + share * (x1 - x0), y0 + share * (y1 - y0), "center"
 
 
 def legend(planner, weights, texts, title, subtitle):
