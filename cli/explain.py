@@ -42,7 +42,7 @@ def command(model, sample, gradients, seed, examples, output, draw, force, answe
     if gradients == (sample is not None):
         raise click.UsageError("give a SAMPLE to follow, or --gradients")
     if not gradients and (seed is not None or output is not None):
-        raise click.UsageError("--untrained goes with --gradients, and -o with --gradients or --draw")
+        raise click.UsageError("--untrained and -o go with --gradients, and -o with --draw too")
     import rnnzoo
 
     with rnnzoo.quiet_import():

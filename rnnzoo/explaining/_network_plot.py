@@ -5,7 +5,7 @@ import numpy as np
 from rnnzoo import _figure
 from rnnzoo._figure import FILLS, GREY, INK
 from rnnzoo.errors import InputError
-from rnnzoo.explaining._network import network
+from rnnzoo.explaining._network_of import network
 from rnnzoo.explaining._plan import HEAD
 from rnnzoo.explaining._unfolded import Given, plan
 

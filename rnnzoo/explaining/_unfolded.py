@@ -3,31 +3,16 @@
 A folded network is one column for each axis of time, with loops; unfolded it is a column for each timestep.
 """
 
-import itertools
 from typing import NamedTuple
 
 from rnnzoo.explaining._network import leads_to_state
-from rnnzoo.explaining._plan import (
-    DOT,
-    LINE,
-    MOVE,
-    RADIUS,
-    TEXT,
-    Arrow,
-    Node,
-    Plan,
-    Text,
-    around,
-    loop,
-    straight,
-    text_width,
-)
+from rnnzoo.explaining._plan import DOT, RADIUS, TEXT, Node, Plan, Text, text_width
+from rnnzoo.explaining._unfolded_arrows import ELLIPSIS, FOLDED, arrows
 from rnnzoo.explaining._unfolded_texts import captions, colors, labels, legend, row_labels
 
 ROW, PITCH, ASIDE = 72, 92, 19
 # Longer sequences show so many first and last timesteps.
 MOST, ENDS = 8, 3
-ELLIPSIS, FOLDED = "…", "t"
 LETTERS = "EWUVAD"  # as the legend lists them
 
 
@@ -72,8 +57,7 @@ class _Planner:
         columns = self._columns()
         self.captions = captions(self)
         self._place(columns)
-        for link in self.network.links:
-            getattr(self, f"_{link.how}")(link)
+        self.arrows = arrows(self)
         seen = self._weights()
         named = labels(self)
         texts = [*self.captions_placed(), *row_labels(self, named)]
@@ -227,79 +211,3 @@ class _Planner:
                 y = node.y + side * (RADIUS + 10 + (len(lines) - 1 - i if side < 0 else i) * 12)
                 texts.append(Text(text, node.x, y, size, "center", bold, "#999999" if node.is_masked else ""))
         return texts
-
-    # What goes from one to another
-
-    def arrow(self, link, source, target, *, kind="weight", path=None):
-        """An arrow between two nodes, straight where no path is given; what is no "weight" has none."""
-        weight = link.weight if kind == "weight" else None
-        kind = "plain" if kind == "weight" and weight is None else kind
-        path = path or straight(self.nodes[source], self.nodes[target])
-        self.arrows.append(Arrow(source, target, path, weight, kind, link.how))
-
-    def _step(self, link):
-        source, target = self.parts[link.source], self.parts[link.target]
-        if source.axis is None and target.axis is None:
-            start, end, path = self.nodes[source.name, None], self.nodes[target.name, None], None
-            if target.role == "initial" and start.x != end.x:  # arrows that fan out arrive from the side
-                side = end.box[0], end.y
-                # From where two directions meet: over what stands beside it first.
-                turn = [(LINE, start.x + self.pitch, start.y)] if source.role == "joined" and self.given else []
-                path = [(MOVE, *start.rim(*(turn[0][1:] if turn else side))), *turn, (LINE, *side)]
-            self.arrow(link, (source.name, None), (target.name, None), path=path)
-            return
-        for t in self.steps[target.axis]:
-            if t == ELLIPSIS:
-                continue
-            if self.used(target.axis, t):
-                self.arrow(link, (source.name, t), (target.name, t))
-            elif not (target.role == "state" and target.masked):
-                self.arrow(link, (source.name, t), (target.name, t), kind="masked")
-
-    def _recur(self, link):
-        part, name = self.parts[link.target], link.target
-        begun = self.begun(part)
-        if self.given is None:
-            path = loop(self.nodes[name, FOLDED], -1 if part.backwards else 1)
-            self.arrow(link, (name, FOLDED), (name, FOLDED), path=path)
-            if begun:
-                self.arrow(link, (begun.name, None), (name, FOLDED), kind="same")
-            return
-        first = (begun.name, None) if begun else (name, self.before(part))
-        steps = self.steps[part.axis][:: -1 if part.backwards else 1]
-        for source, target in itertools.pairwise([first, *((name, t) for t in steps)]):
-            stands = part.masked and not self.used(part.axis, target[1])
-            self.arrow(link, source, target, kind="same" if stands else "weight")
-
-    def _next(self, link):
-        axis = self.parts[link.target].axis
-        for t, after in [(FOLDED, FOLDED)] if self.given is None else itertools.pairwise(self.steps[axis]):
-            start, end = self.nodes[link.source, t], self.nodes[link.target, after]
-            if self.given is None:  # around the loop, and in from below
-                far, low = start.x + self.width / 2 + 3.2 * RADIUS, end.y + 1.7 * RADIUS
-                points = [start.rim(far, start.y), (far, start.y), (far, low), (end.x + 5, low), (end.x + 5, end.y + RADIUS)]
-            else:
-                down = end.x - self.width / 2 - 18
-                points = [start.rim(down, start.y), (down, start.y), (down, end.y - 20)]
-                points.append(end.rim(*points[-1]))
-            self.arrow(link, (link.source, t), (link.target, after), path=around(points))
-
-    def _final(self, link):
-        source, target = self.parts[link.source], self.parts[link.target]
-        key, end, path = (source.name, self.last(source)), self.nodes[target.name, None], None
-        start = self.nodes[key]
-        if abs(start.x - end.x) > self.pitch / 2:  # over everything, to where the other direction ends
-            path = around([(start.x, start.y - RADIUS), (start.x, end.y), (end.x - end.width / 2, end.y)], 14)
-            path = path if target.role == "joined" else None
-        self.arrow(link, key, (target.name, None), path=path)
-
-    def _initial(self, link):
-        source, target = self.parts[link.source], self.parts[link.target]
-        if source.role == "initial":
-            return  # it is the state itself
-        key, path = (source.name, self.last(source) if source.axis else None), None
-        first = (target.name, self.before(target) if self.given else FOLDED)
-        if self.given is None:  # below the loop
-            start, end, low = self.nodes[key], self.nodes[first], RADIUS * 0.45
-            path = [(MOVE, start.box[1] - 1.5, start.y + low), (LINE, end.box[0] + 1.5, end.y + low)]
-        self.arrow(link, key, first, kind="same", path=path)

@@ -6,8 +6,8 @@ from rnnzoo.explaining._plan import SMALL, TEXT, Key, Text, text_width
 MARGIN, LINE_HEIGHT, LONGEST = 16, 13, 16
 # Okabe and Ito's colours, which the colour-blind tell apart, and darker ones of the same hues for more layers.
 _FAMILIES = {
-    "W": ("#0072b2", "#3d9bd1", "#003f66", "#5b7f99"),
-    "U": ("#d55e00", "#e08a00", "#8a3b00", "#b5805a"),
+    "W": ("#0072b2", "#3d9bd1", "#003f66", "#5b7f99", "#8ab8dd", "#2b4a9b"),
+    "U": ("#d55e00", "#e08a00", "#8a3b00", "#b5805a", "#f0a860", "#a03a4a"),
     "V": ("#009e73",),
     "E": ("#b0588c", "#7a2d5c"),
     "D": ("#6a5acd", "#3b2f8f", "#9a8fe0", "#5a5580"),
