@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rnnzoo.cli._by_hand import by_hand_json, print_by_hand
-from rnnzoo.cli._shared import as_json, force, print_json, print_table
+from rnnzoo.cli._shared import as_json, force, needs_output, picture, print_json, print_table
 from rnnzoo.errors import InputError
 
 
@@ -15,7 +15,10 @@ from rnnzoo.errors import InputError
 @click.option("--gradients", is_flag=True, help="How gradients flow back through time, over held-out examples.")
 @click.option("--untrained", "seed", type=click.IntRange(0), metavar="SEED", help="With --gradients: of initial weights.")
 @click.option("--examples", type=click.IntRange(1), default=64, show_default=True, help="With --gradients: how many.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients: draw FILE.png or .svg.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients or --draw: draw FILE.png or .svg.")
+@click.option(
+    "--draw", type=click.Choice(["folded", "unfolded", "states"]), help="With -o: the network over time, or a heat map."
+)
 @force
 @click.option("--answer", help="The right answer: of a preset as text, of a .keras file as JSON.")
 @click.option("--loss", help="Of a .keras file, the name of a Keras loss; else the one that it was compiled with.")
@@ -23,7 +26,7 @@ from rnnzoo.errors import InputError
 @click.option("--steps", type=click.IntRange(2), default=24, show_default=True, help="Timesteps shown of each layer.")
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page that shows every step to FILE.html.")
 @as_json
-def command(model, sample, gradients, seed, examples, output, force, answer, loss, shown, steps, page, as_json):
+def command(model, sample, gradients, seed, examples, output, draw, force, answer, loss, shown, steps, page, as_json):
     """Show what flows through MODEL for SAMPLE, forward and, from the loss, back through time.
 
     MODEL is a preset's name, a run's folder, and SAMPLE raw input; or a .keras file of a model that the factories made, and
@@ -34,7 +37,15 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
 
     With --gradients it takes no SAMPLE, and says of each recurrent layer of a preset whether gradients vanish, explode or
     keep steady on their way back through time.
+
+    With --draw it draws the network: folded, which takes no SAMPLE; unfolded in time, for SAMPLE or for any four timesteps;
+    or the hidden states that SAMPLE leaves, each unit a row and each timestep a column.
     """
+    if draw is not None:
+        if page is not None:
+            raise click.UsageError("--draw and --html are two outputs: give one")
+        _draw(draw, model, sample, gradients or seed is not None, output, force, answer, as_json)
+        return
     if gradients and sample is not None:
         raise click.UsageError("--gradients looks at held-out examples and takes no SAMPLE")
     if sample is None and not gradients and model.endswith(".keras"):
@@ -42,7 +53,7 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
     if page is not None and sample is None:
         raise click.UsageError("--html shows what flows for a SAMPLE: give one, and no --gradients")
     if not gradients and (seed is not None or output is not None):
-        raise click.UsageError("--untrained and -o go with --gradients")
+        raise click.UsageError("--untrained and -o go with --gradients, and -o with --draw too")
     import rnnzoo
 
     with rnnzoo.quiet_import():
@@ -105,12 +116,57 @@ def _write_page(explaining, path, force, traced, title, told, explanation):
         explaining.write_page(partial, explanation or traced, title=title, told=told)
 
 
+def _draw(kind, model, sample, gradients, output, force, answer, as_json):
+    """Draws a network folded or unfolded, or the states of a sample."""
+    if gradients or as_json:
+        raise click.UsageError("--draw goes with neither --gradients, --untrained nor --json")
+    needs_output(kind, output)
+    if kind == "states" and sample is None:
+        raise click.UsageError("the states are those of an input: give a SAMPLE, or --draw unfolded")
+    if sample is not None and kind == "folded":
+        raise click.UsageError("a folded network shows no input: leave SAMPLE out, or --draw unfolded")
+    if sample is None and answer is not None:
+        raise click.UsageError("--answer goes with a SAMPLE")
+    import rnnzoo
+
+    with rnnzoo.quiet_import():
+        from rnnzoo import explaining
+        from rnnzoo.building import load_model
+
+    name = Path(model).stem if model.endswith(".keras") else Path(model).name
+    told = {"title": name}
+    if sample is None:
+        network = load_model(model) if model.endswith(".keras") else rnnzoo.from_preset(model).model
+    elif model.endswith(".keras"):
+        network = load_model(model)
+        told["traced"] = explaining.trace(network, _example("SAMPLE", sample))
+    else:
+        explanation = explaining.explain(model, sample, answer)
+        network, told["traced"] = explanation.model, explanation.trace
+        told |= {
+            "tokens": explanation.tokens,
+            "outputs": explanation.outputs,
+            "title": f"{name}: {_short(explanation.input)}",
+        }
+    with picture(output, force) as partial:
+        if kind == "states":
+            told.pop("outputs", None)
+            explaining.plot_states(path=partial, **told)
+        else:
+            explaining.draw_network(network, partial, unfolded=kind == "unfolded", **told)
+    click.echo(f"Drawn: {output}")
+
+
+def _short(raw):
+    """A raw input, cut where it is too long to stand above a picture."""
+    text = str(raw)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 def _gradients(explaining, preset, seed, examples, output, force, as_json):
     flows = explaining.preset_flow(preset, examples, seed)
     if output is not None:
-        from rnnzoo.files import fresh_output
-
-        with fresh_output(output, force) as partial:
+        with picture(output, force) as partial:
             explaining.plot_flow(flows, partial, title=preset if seed is None else f"{preset}, untrained")
     if as_json:
         print_json([{key: _finite(value) for key, value in vars(flow).items()} | {"said": str(flow)} for flow in flows])
