@@ -16,6 +16,23 @@ def overrides(example):
     return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)
 
 
+@contextlib.contextmanager
+def picture(output, force):
+    """A temporary path to draw at, which takes the place of `output`, a .png or .svg, when all went well."""
+    from rnnzoo._figure import picture_format
+    from rnnzoo.files import fresh_output
+
+    picture_format(output)  # named as the user did
+    with fresh_output(output, force) as partial:
+        yield partial
+
+
+def needs_output(draw, output):
+    """Refuses `--draw` without a file."""
+    if draw is not None and output is None:
+        raise click.UsageError(f"--draw {draw} needs a file to draw: give -o FILE.svg or FILE.png")
+
+
 def print_json(value):
     """`value` as JSON on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -4,28 +4,35 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_table
+from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture, print_json, print_table
 
 
 @click.command("build")
 @click.argument("name")
 @overrides("units=64")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Save it as FILE.keras, or draw FILE.png or .svg.")
+@click.option("--draw", type=click.Choice(["folded", "unfolded"]), help="With -o: over time, not as a graph of layers.")
 @force
 @click.option("--seed", type=int, default=None, help="Seed of the initial weights.")
 @as_json
-def command(name, overrides, output, force, seed, as_json):
+def command(name, overrides, output, draw, force, seed, as_json):
     """Build the model of an architecture or a preset NAME, untrained, and show its layers.
 
     Of an architecture, --set takes the factory's arguments; of a preset, the keys of its preset.toml.
     """
+    needs_output(draw, output)
     import rnnzoo
 
     with rnnzoo.quiet_import():
         from rnnzoo import building
 
     model, defaults = building.start(name, overrides, seed=seed)
-    if output is not None:
+    if draw is not None:
+        from rnnzoo.explaining import draw_network
+
+        with picture(output, force) as partial:
+            draw_network(model, partial, unfolded=draw == "unfolded", title=name)
+    elif output is not None:
         building.save_or_draw(model, output, force=force)
     description = building.describe(model)
     if as_json:

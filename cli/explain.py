@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from rnnzoo.cli._by_hand import by_hand_json, print_by_hand
-from rnnzoo.cli._shared import as_json, force, print_json, print_table
+from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture, print_json, print_table
+from rnnzoo.cli._trace_tables import print_trace, trace_json
 from rnnzoo.errors import InputError
 
 
@@ -14,15 +15,22 @@ from rnnzoo.errors import InputError
 @click.argument("sample", required=False)
 @click.option("--gradients", is_flag=True, help="How gradients flow back through time, over held-out examples.")
 @click.option("--untrained", "seed", type=click.IntRange(0), metavar="SEED", help="With --gradients: of initial weights.")
+@overrides("model.activation=tanh with --untrained")
 @click.option("--examples", type=click.IntRange(1), default=64, show_default=True, help="With --gradients: how many.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients: draw FILE.png or .svg.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients or --draw: draw FILE.png or .svg.")
+@click.option(
+    "--draw", type=click.Choice(["folded", "unfolded", "states"]), help="With -o: the network over time, or a heat map."
+)
 @force
 @click.option("--answer", help="The right answer: of a preset as text, of a .keras file as JSON.")
 @click.option("--loss", help="Of a .keras file, the name of a Keras loss; else the one that it was compiled with.")
 @click.option("--units", "shown", type=click.IntRange(1), default=3, show_default=True, help="Units shown of each vector.")
 @click.option("--steps", type=click.IntRange(2), default=24, show_default=True, help="Timesteps shown of each layer.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page that shows every step to FILE.html.")
 @as_json
-def command(model, sample, gradients, seed, examples, output, force, answer, loss, shown, steps, as_json):
+def command(
+    model, sample, gradients, seed, overrides, examples, output, draw, force, answer, loss, shown, steps, page, as_json
+):
     """Show what flows through MODEL for SAMPLE, forward and, from the loss, back through time.
 
     MODEL is a preset's name, a run's folder, and SAMPLE raw input; or a .keras file of a model that the factories made, and
@@ -33,20 +41,32 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
 
     With --gradients it takes no SAMPLE, and says of each recurrent layer of a preset whether gradients vanish, explode or
     keep steady on their way back through time.
+
+    With --draw it draws the network: folded, which takes no SAMPLE; unfolded in time, for SAMPLE or for any four timesteps;
+    or the hidden states that SAMPLE leaves, each unit a row and each timestep a column.
     """
+    if draw is not None:
+        if page is not None:
+            raise click.UsageError("--draw and --html are two outputs: give one")
+        _draw(draw, model, sample, gradients or seed is not None, output, force, answer, as_json)
+        return
     if gradients and sample is not None:
         raise click.UsageError("--gradients looks at held-out examples and takes no SAMPLE")
     if sample is None and not gradients and model.endswith(".keras"):
         raise click.UsageError("give a SAMPLE to follow")
+    if page is not None and sample is None:
+        raise click.UsageError("--html shows what flows for a SAMPLE: give one, and no --gradients")
     if not gradients and (seed is not None or output is not None):
-        raise click.UsageError("--untrained and -o go with --gradients")
+        raise click.UsageError("--untrained and -o go with --gradients, and -o with --draw too")
+    if overrides and seed is None:
+        raise click.UsageError("--set goes with --gradients --untrained SEED: trained weights belong to their own recipe")
     import rnnzoo
 
     with rnnzoo.quiet_import():
         from rnnzoo import explaining
 
     if gradients:
-        _gradients(explaining, model, seed, examples, output, force, as_json)
+        _gradients(explaining, rnnzoo.load_preset(model, overrides), seed, examples, output, force, as_json)
         return
     if sample is None:
         hand = explaining.by_hand(model)
@@ -55,6 +75,7 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
         else:
             print_by_hand(hand)
         return
+    explanation = None
     if model.endswith(".keras"):
         told, tokens, traced = _of_file(explaining, model, sample, answer, loss)
     else:
@@ -64,35 +85,84 @@ def command(model, sample, gradients, seed, examples, output, force, answer, los
         told = {"input": explanation.input, "answer": explanation.predicted, "right answer": explanation.answer}
         told["loss"] = explanation.loss
         tokens, traced = explanation.tokens, explanation.trace
+    if page is not None:
+        _write_page(explaining, page, force, traced, f"{model}: {sample}", told, explanation)
     if as_json:
-        print_json({**{key.replace(" ", "_"): value for key, value in told.items()}, **_json(tokens, traced)})
+        print_json({**{key.replace(" ", "_"): value for key, value in told.items()}, **trace_json(tokens, traced)})
+        return
+    if page is not None:
+        click.echo(f"Written: {page}; open it in a browser.")
         return
     print_table(["what", "value"], [[key, value] for key, value in told.items() if value is not None])
     if traced.loss is None:
         click.echo("\nThere is no target, so no loss and no way back: give --answer.")
     else:
         click.echo(f"\nLoss {traced.loss:.6g}.")
-    show = _Show(shown, steps)
-    for name, layer in traced.layers.items():
-        click.echo("")
-        tokens_of = _column(tokens, name, layer)
-        if hasattr(layer, "recurrent_kernel"):
-            _recurrent(show, name, layer, tokens_of, traced.loss is not None)
+    print_trace(tokens, traced, shown, steps)
+
+
+def _write_page(explaining, path, force, traced, title, told, explanation):
+    from rnnzoo.files import fresh_output
+
+    if path.suffix != ".html":  # said before anything is written
+        raise InputError(f"{path}: expected a name that ends in .html")
+    title = title if len(title) <= 60 else f"{title[:57]}..."
+    with fresh_output(path, force) as partial:
+        explaining.write_page(partial, explanation or traced, title=title, told=told)
+
+
+def _draw(kind, model, sample, gradients, output, force, answer, as_json):
+    """Draws a network folded or unfolded, or the states of a sample."""
+    if gradients or as_json:
+        raise click.UsageError("--draw goes with neither --gradients, --untrained nor --json")
+    needs_output(kind, output)
+    if kind == "states" and sample is None:
+        raise click.UsageError("the states are those of an input: give a SAMPLE, or --draw unfolded")
+    if sample is not None and kind == "folded":
+        raise click.UsageError("a folded network shows no input: leave SAMPLE out, or --draw unfolded")
+    if sample is None and answer is not None:
+        raise click.UsageError("--answer goes with a SAMPLE")
+    import rnnzoo
+
+    with rnnzoo.quiet_import():
+        from rnnzoo import explaining
+        from rnnzoo.building import load_model
+
+    name = Path(model).stem if model.endswith(".keras") else Path(model).name
+    told = {"title": name}
+    if sample is None:
+        network = load_model(model) if model.endswith(".keras") else rnnzoo.from_preset(model).model
+    elif model.endswith(".keras"):
+        network = load_model(model)
+        told["traced"] = explaining.trace(network, _example("SAMPLE", sample))
+    else:
+        explanation = explaining.explain(model, sample, answer)
+        network, told["traced"] = explanation.model, explanation.trace
+        told |= {
+            "tokens": explanation.tokens,
+            "outputs": explanation.outputs,
+            "title": f"{name}: {_short(explanation.input)}",
+        }
+    with picture(output, force) as partial:
+        if kind == "states":
+            told.pop("outputs", None)
+            explaining.plot_states(path=partial, **told)
         else:
-            _dense(show, name, layer, tokens_of, traced)
-    click.echo("\nKept in memory on the way forward, of one example in 32-bit floats:")
-    kept = traced.kept()
-    rows = [[name, what, _shape(shape), f"{size:,}"] for name, what, shape, size in kept]
-    print_table(["layer", "what", "shape", "bytes"], [*rows, ["all", "", "", f"{sum(size for *_, size in kept):,}"]])
+            explaining.draw_network(network, partial, unfolded=kind == "unfolded", **told)
+    click.echo(f"Drawn: {output}")
+
+
+def _short(raw):
+    """A raw input, cut where it is too long to stand above a picture."""
+    text = str(raw)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _gradients(explaining, preset, seed, examples, output, force, as_json):
     flows = explaining.preset_flow(preset, examples, seed)
     if output is not None:
-        from rnnzoo.files import fresh_output
-
-        with fresh_output(output, force) as partial:
-            explaining.plot_flow(flows, partial, title=preset if seed is None else f"{preset}, untrained")
+        with picture(output, force) as partial:
+            explaining.plot_flow(flows, partial, title=preset.name if seed is None else f"{preset.name}, untrained")
     if as_json:
         print_json([{key: _finite(value) for key, value in vars(flow).items()} | {"said": str(flow)} for flow in flows])
         return
@@ -147,141 +217,3 @@ def _example(what, text):
             f"{what}: no JSON ({error}); expected an array of one example, such as [[0.1, 0.2], [0.3, 0.4]]"
         ) from None
     return {name: [array] for name, array in value.items()} if isinstance(value, dict) else [value]
-
-
-class _Show:
-    """How numbers, vectors and matrices are written, and which timesteps are."""
-
-    def __init__(self, units, steps):
-        self.units, self.steps = units, steps
-
-    def vector(self, array):
-        """The first units, and how many more there are."""
-        text = " ".join(f"{value + 0.0:.4g}" for value in array.ravel()[: self.units])  # no -0
-        more = array.size - self.units
-        return f"{text} +{more}" if more > 0 else text
-
-    def share(self, array):
-        """A matrix: its one number, or its norm."""
-        return f"{array.item() + 0.0:.4g}" if array.size == 1 else f"‖{(array**2).sum() ** 0.5:.4g}‖"
-
-    def rows(self, timesteps, row):
-        """The rows of a table: the first and the last timesteps where there are too many."""
-        if len(timesteps) <= self.steps:
-            return [row(t) for t in timesteps]
-        half = self.steps // 2
-        first, last = [row(t) for t in timesteps[:half]], [row(t) for t in timesteps[-half:]]
-        return [*first, ["…"] * len(first[0]), *last]
-
-
-def _column(tokens, name, layer):
-    """What stands at each timestep of a layer, where that is known."""
-    side = "source" if name.startswith("encoder") else "target" if name.startswith("decoder") else "inputs"
-    found = tokens.get(side)
-    return found if found and layer.inputs.ndim == 3 and layer.inputs.shape[1] == len(found) else None
-
-
-def _recurrent(show, name, layer, tokens, back):
-    step, before = ("t-1", "t+1") if layer.backwards else ("t+1", "t-1")
-    act, bias = layer.activation, "" if layer.bias is None else " + b"
-    direction = ", from the last timestep to the first" if layer.backwards else ""
-    units = layer.states.shape[2]
-    click.echo(f"{name}: {units} {'unit' if units == 1 else 'units'}{direction}")
-    masks = layer.mask is not None and not layer.mask.all()
-    click.echo(f"forward   z_t = x_t W + h_{before} U{bias},  h_t = {act}(z_t)")
-
-    def masked(t):
-        return ["" if layer.mask[0, t] else "masked"] if masks else []
-
-    def place(t):
-        return [t + 1, *([tokens[t]] if tokens else [])]
-
-    heads = ["t", *(["token"] if tokens else [])]
-    print_table(
-        [*heads, "x_t", "z_t", "h_t", *(["mask"] if masks else [])],
-        show.rows(
-            layer.order,
-            lambda t: [
-                *place(t),
-                *(show.vector(array[0, t]) for array in (layer.inputs, layer.pre_activations, layer.states)),
-                *masked(t),
-            ],
-        ),
-    )
-    if not back:
-        return
-    click.echo(f"back      dL/dh_t = from the output + dz_{step} Uᵀ,  dz_t = {act}'(z_t) dL/dh_t,  dW = Σ x_tᵀ dz_t,")
-    click.echo(
-        f"          dU = Σ h_{before}ᵀ dz_t{',  db = Σ dz_t' if bias else ''}; Σ: the sum so far, which becomes the update"
-    )
-    shares = [layer.kernel_shares, layer.recurrent_kernel_shares, *([layer.bias_shares] if bias else [])]
-    sums = [layer.running(share) for share in shares]
-    names = ["dW", "dU", "db"][: len(shares)]
-    arrays = layer.d_from_output, layer.d_from_later, layer.d_pre_activations
-    print_table(
-        [*heads, "from output", f"from {step}", "dz_t", *(head for name in names for head in (name, f"Σ {name}"))],
-        show.rows(
-            layer.order[::-1],
-            lambda t: [
-                *place(t),
-                *(show.vector(array[0, t]) for array in arrays),
-                *(show.share(array[t]) for pair in zip(shares, sums, strict=True) for array in pair),
-            ],
-        ),
-    )
-
-
-def _dense(show, name, layer, tokens, traced):
-    back, act = traced.loss is not None, layer.activation
-    click.echo(f"{name}: y = {act}(z),  z = x V{'' if layer.bias is None else ' + c'}")
-    arrays = [("x", layer.inputs), ("z", layer.pre_activations), ("y", layer.outputs)]
-    # The model's output itself, at which the loss begins.
-    losses = traced.losses if back and layer.outputs is traced.outputs else None
-    if back:
-        click.echo(f"back: dz = {act}'(z) dL/dy,  dV = Σ xᵀ dz,  dL/dx = dz Vᵀ")
-        arrays += [("dL/dy", layer.d_outputs), ("dz", layer.d_pre_activations), ("dL/dx", layer.d_inputs)]
-    sequence = layer.inputs.ndim == 3
-    heads = [*(["t"] if sequence else []), *(["token"] if tokens else []), *(head for head, _ in arrays)]
-    if losses is not None:
-        heads.insert(heads.index("y") + 1, "loss")
-
-    def row(t):
-        cells = [show.vector(array[0, t] if sequence else array[0]) for _, array in arrays]
-        if losses is not None:
-            cells.insert(3, f"{losses[0, t] if sequence else losses[0]:.4g}")
-        place = [*([t + 1] if sequence else []), *([tokens[t]] if tokens else [])]
-        return [*place, *cells, *([show.share(layer.kernel_shares[t])] if back else [])]
-
-    print_table([*heads, *(["dV"] if back else [])], show.rows(range(layer.inputs.shape[1] if sequence else 1), row))
-
-
-def _shape(shape):
-    return " × ".join(map(str, shape))
-
-
-def _json(tokens, traced):
-    """The whole trace as values that JSON has."""
-    from dataclasses import fields
-
-    def plain(value):
-        return value.tolist() if hasattr(value, "tolist") else value
-
-    layers = {}
-    for name, layer in traced.layers.items():
-        layers[name] = {one.name: plain(getattr(layer, one.name)) for one in fields(layer) if one.name != "name"}
-        if traced.loss is not None:
-            for share in ("kernel_shares", "recurrent_kernel_shares", "bias_shares"):
-                if hasattr(layer, share):
-                    layers[name][share] = plain(getattr(layer, share))
-    found = {key: plain(getattr(traced, key)) for key in ("outputs", "losses", "weights", "d_outputs")}
-    return {
-        "tokens": tokens,
-        "loss_value": traced.loss,
-        "inputs": {name: plain(array) for name, array in traced.inputs.items()},
-        **found,
-        "layers": layers,
-        "gradients": {path: plain(gradient) for path, gradient in traced.gradients.items()},
-        "kept": [
-            {"layer": name, "what": what, "shape": list(shape), "bytes": size} for name, what, shape, size in traced.kept()
-        ],
-    }

@@ -2,37 +2,24 @@
 
 import itertools
 from collections import defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
+from rnnzoo import _figure
+from rnnzoo._figure import FILLS, GREY, INK
 from rnnzoo._layout import HEAD, PADDING, layout
-from rnnzoo.errors import InputError, MissingExtraError
+from rnnzoo.errors import InputError
 from rnnzoo.layers import FeedbackRNN, Readout
 
 # All lengths are points (1/72 inch), and y grows downwards.
 _FONT, _LINE, _LOOP, _DPI = 9, 13, 18, 200
-_SETTINGS = {  # a user's matplotlibrc must not change the drawing, nor a "$" in a layer's name become a formula
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, and is wide: what a viewer has instead fits the boxes too
-    "text.usetex": False,
-    "text.parse_math": False,
-    "path.sketch": None,
-    "path.effects": [],
-    "savefig.bbox": None,
-    "savefig.transparent": False,
-    "svg.fonttype": "none",  # text stays text: sharp, small, and it can be searched
-    "svg.hashsalt": "rnnzoo",  # ids are random without
-}
-_FILLS = {"input": "#e2f2e3", "mask": "#eeeeee", "recurrent": "#dbe8f8", "layer": "#fdf3dc"}
 _DASHES = {"data": "solid", "mask": (0, (4, 2.5)), "weights": (0, (1, 1.8))}
-_INK, _GREY = "#222222", "#555555"
 
 
 class _Box(NamedTuple):
     lines: tuple[str, ...]  # name, class, output shapes, parameters
-    role: str  # a key of _FILLS
+    role: str  # a key of FILLS
     loops: tuple[str, ...]  # the directions of time in which it recurs
     is_output: bool
     row: int  # 0 is the top
@@ -59,22 +46,14 @@ def draw(model, path):
         InputError: the model is not a functional one, or the suffix is another.
         MissingExtraError: matplotlib is not installed.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".png", ".svg"):
-        raise InputError(f"{path}: expected a name that ends in .png or .svg")
+    _figure.picture_format(path)
     boxes, edges = _graph(model)
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing needs matplotlib: pip install 'rnnzoo[plot]'") from None
     heading = tuple(filter(None, (model.name, _parameters(model), _legend(boxes, edges))))
-    with matplotlib.rc_context(_SETTINGS):
+    with _figure.drawing() as new_figure:
         sizes = {name: _size(box.lines, box.loops) for name, box in boxes.items()}
         header = _size(heading)
         places, arrows, (width, height) = layout(boxes, edges, sizes, header)
-        # A bare Figure takes the canvas of the format it is saved in: no pyplot, no backend, no window.
-        figure = Figure(figsize=(width / 72, height / 72), layout="none")
+        figure = new_figure(figsize=(width / 72, height / 72), layout="none")
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         _draw_text(axes, heading, width / 2, header[1] / 2)
@@ -82,13 +61,7 @@ def draw(model, path):
             _draw_arrow(axes, points, kind, has_head)
         for name, (x, y) in places.items():
             _draw_box(axes, boxes[name], x, y, *sizes[name])
-        figure.savefig(
-            path,
-            format=suffix[1:],
-            dpi=min(_DPI, 60_000 * 72 / max(width, height)),  # matplotlib draws no more than 2^16 pixels a side
-            facecolor="white",
-            metadata={"Date": None} if suffix == ".svg" else None,
-        )
+        _figure.save(figure, path, _DPI)
 
 
 def _graph(model):
@@ -215,9 +188,9 @@ def _draw_arrow(axes, points, kind, has_head):
     outline = Outline([start, leave, (leave[0], middle), (arrive[0], middle), arrive, end], codes)
     # Round ends close the seams between solid pieces; they would fill dashes up.
     caps = "round" if kind == "data" else "butt"
-    axes.add_patch(PathPatch(outline, fill=False, edgecolor=_GREY, linewidth=1.1, linestyle=_DASHES[kind], capstyle=caps))
+    axes.add_patch(PathPatch(outline, fill=False, edgecolor=GREY, linewidth=1.1, linestyle=_DASHES[kind], capstyle=caps))
     if has_head:
-        axes.add_patch(Polygon([(x, y), (x - HEAD / 2, y + back), (x + HEAD / 2, y + back)], color=_GREY, linewidth=0))
+        axes.add_patch(Polygon([(x, y), (x - HEAD / 2, y + back), (x + HEAD / 2, y + back)], color=GREY, linewidth=0))
 
 
 def _draw_box(axes, box, x, y, width, height):
@@ -230,17 +203,17 @@ def _draw_box(axes, box, x, y, width, height):
         edge, far = x + side * half, x + side * (half + _LOOP * 1.2)  # a curve reaches 3/4 of the way to `far`
         points = [(edge, y + 8), (far, y + 8), (far, y - 8), (edge + side * HEAD, y - 8)]
         outline = Outline(points, [Outline.MOVETO] + [Outline.CURVE4] * 3)
-        axes.add_patch(PathPatch(outline, fill=False, edgecolor=_INK, linewidth=1.3))
+        axes.add_patch(PathPatch(outline, fill=False, edgecolor=INK, linewidth=1.3))
         head = [(edge, y - 8), (edge + side * HEAD, y - 8 - HEAD / 2), (edge + side * HEAD, y - 8 + HEAD / 2)]
-        axes.add_patch(Polygon(head, color=_INK, linewidth=0))
+        axes.add_patch(Polygon(head, color=INK, linewidth=0))
     axes.add_patch(
         FancyBboxPatch(
             (x - half, y - height / 2),
             2 * half,
             height,
             boxstyle="round,pad=0,rounding_size=4",
-            facecolor=_FILLS[box.role],
-            edgecolor=_INK,
+            facecolor=FILLS[box.role],
+            edgecolor=INK,
             linewidth=2 if box.is_output else 1,
         )
     )
@@ -257,7 +230,7 @@ def _draw_text(axes, lines, x, y):
             ha="center",
             va="center_baseline",
             size=_FONT,
-            color=_GREY if i else _INK,
+            color=GREY if i else INK,
             weight=_weight(i),
         )
 

@@ -14,6 +14,7 @@ FLOORS = {
     "_signatures": -1,
     "_layout": -1,
     "_buckets": 3,
+    "_figure": 3,
     "fitting": 3,
     "toml": -1,
     "files": -1,

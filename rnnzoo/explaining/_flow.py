@@ -95,11 +95,24 @@ def gradient_flow(model, x, y, *, loss=None, sample_weight=None):
     """
     if y is None:
         raise InputError("gradients flow from a loss: a target is needed")
-    traced = trace(model, x, y, loss=loss, sample_weight=sample_weight)
-    layers = [layer for layer in traced.layers.values() if isinstance(layer, RecurrentTrace)]
-    if not layers:
+    flows = flow_of(trace(model, x, y, loss=loss, sample_weight=sample_weight))
+    if not flows:
         raise InputError(f"'{model.name}' has no recurrent layer: there is no time for gradients to flow through")
-    return [_flow(layer, traced) for layer in layers]
+    return flows
+
+
+def flow_of(traced):
+    """The same of a `Trace` that is there already.
+
+    Returns:
+        A list of `LayerFlow`, one a recurrent layer and direction; empty where nothing recurs.
+
+    Raises:
+        InputError: it was traced without a target.
+    """
+    if traced.loss is None:
+        raise InputError("gradients flow from a loss: a target is needed")
+    return [_flow(layer, traced) for layer in traced.layers.values() if isinstance(layer, RecurrentTrace)]
 
 
 def _flow(layer, traced):

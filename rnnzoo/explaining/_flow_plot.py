@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rnnzoo.errors import InputError, MissingExtraError
+from rnnzoo import _figure
 
 
 def plot_flow(flows, path, title=""):
@@ -17,30 +17,26 @@ def plot_flow(flows, path, title=""):
         InputError: the suffix is another.
         MissingExtraError: matplotlib is not installed.
     """
-    if path.suffix not in (".png", ".svg"):
-        raise InputError(f"{path}: expected a name that ends in .png or .svg")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing needs matplotlib: pip install 'rnnzoo[plot]'") from None
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)  # nothing of the user's interactive session
-    axes = figure.add_subplot()
-    for flow in flows:
-        distances = np.arange(len(flow.transported))
-        label = f"{flow.name}: {flow.verdict}"
-        (line,) = axes.plot(distances, _positive(flow.transported), linewidth=1.8, label=label)
-        if not np.allclose(flow.norms, flow.transported, rtol=1e-6):
-            arrives = "all that arrives at the step"
-            axes.plot(distances, _positive(flow.norms), linewidth=1, linestyle="--", color=line.get_color(), label=arrives)
-    axes.set_yscale("log")
-    axes.set_xlabel("timesteps back from the last one")
-    axes.set_ylabel("norm of dL/dh")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_title(title, fontsize=10)
-    figure.savefig(path, dpi=150, format=path.suffix[1:])
+    _figure.picture_format(path)
+    with _figure.drawing() as new_figure:
+        figure = new_figure(figsize=(7, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        for flow in flows:
+            distances = np.arange(len(flow.transported))
+            label = f"{flow.name}: {flow.verdict}"
+            (line,) = axes.plot(distances, _positive(flow.transported), linewidth=1.8, label=label)
+            if not np.allclose(flow.norms, flow.transported, rtol=1e-6):
+                arrives = "all that arrives at the step"
+                axes.plot(
+                    distances, _positive(flow.norms), linewidth=1, linestyle="--", color=line.get_color(), label=arrives
+                )
+        axes.set_yscale("log")
+        axes.set_xlabel("timesteps back from the last one")
+        axes.set_ylabel("norm of dL/dh")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=9)
+        axes.set_title(title, fontsize=10)
+        _figure.save(figure, path, 150)
 
 
 def _positive(norms):

@@ -109,7 +109,7 @@ def _dense(tape, layer, x, mask=None, as_weights=False):
     z = x.array @ kernel
     z = z if bias is None else z + bias
     out = Value(act.value(z))
-    traced = DenseTrace(layer.name, _name(layer.activation), kernel, bias, x.array, z, out.array)
+    traced = DenseTrace(layer.name, activation_name(layer.activation), kernel, bias, x.array, z, out.array)
     tape.layers[layer.name] = traced
 
     def back():
@@ -148,7 +148,7 @@ class _Recurrence:
         self.act = activation(layer, cell.activation)
         self.kernel, self.recurrent_kernel = tape.weight(cell.kernel), tape.weight(cell.recurrent_kernel)
         self.bias = None if cell.bias is None else tape.weight(cell.bias)
-        self.activation = _name(cell.activation)
+        self.activation = activation_name(cell.activation)
 
     def forward(self, x, mask, initial, backwards):
         """Runs over x (batch, timesteps, features) and puts the trace down."""
@@ -362,20 +362,22 @@ _RUNS = {
 }
 
 
-def not_functional(model):
+def not_functional(model, done="traced"):
     """The error for a model whose graph of layers is not known."""
-    return InputError(f"'{model.name}' is no functional model: only those of the factories can be traced")
+    return InputError(f"'{model.name}' is no functional model: only those of the factories can be {done}")
 
 
 def activation(layer, function):
     """The `Activation` of a layer's function."""
-    found = named(_name(function))
-    if found is None or (function is not None and function is not keras.activations.get(_name(function))):
-        raise InputError(f"layer '{layer.name}' cannot be traced: its activation {_name(function)} is none of Keras's own")
+    name = activation_name(function)
+    found = named(name)
+    if found is None or (function is not None and function is not keras.activations.get(name)):
+        raise InputError(f"layer '{layer.name}' cannot be traced: its activation {name} is none of Keras's own")
     return found
 
 
-def _name(function):
+def activation_name(function):
+    """What an activation is called."""
     return "linear" if function is None else getattr(function, "__name__", type(function).__name__)
 
 

@@ -23,6 +23,10 @@ class Explanation(NamedTuple):
         tokens: input name -> what stands at each timestep, as text; without the inputs that have no timesteps.
         loss: the name of the loss.
         trace: the `Trace`, of a batch of one.
+        model: the model that was traced.
+        outputs: what the model's outputs stand for, as text: one a timestep, or one.
+        names: what each output stands for, as text, where the answer is one of a few; else empty.
+        wanted: the right answer at each timestep of the output, as text; empty where nobody knows it.
     """
 
     input: Any
@@ -31,6 +35,10 @@ class Explanation(NamedTuple):
     tokens: dict
     loss: str
     trace: Trace
+    model: Any
+    outputs: list
+    names: list
+    wanted: list
 
 
 def explain(preset, raw, answer=None):
@@ -66,7 +74,9 @@ def explain(preset, raw, answer=None):
         model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
     loss = make_loss(recipe, from_logits=not predictor.preset.model.get("output_activation"))
     traced = trace(model, inputs, None if right is None else targets, loss=loss)
-    return Explanation(plain(checked), predicted, right, _tokens(task, traced), recipe.loss, traced)
+    tokens, outputs = _tokens(task, traced), _outputs(task, predicted, traced)
+    told = _names(task.answer), _wanted(task.answer, right)
+    return Explanation(plain(checked), predicted, right, tokens, recipe.loss, traced, model, outputs, *told)
 
 
 def preset_flow(preset, examples=64, seed=None):
@@ -106,6 +116,31 @@ def _tokens(task, traced):
             _character(alphabet, int(token), first=name == "target" and t == 0) for t, token in enumerate(array[0])
         ]
     return tokens
+
+
+def _names(answer):
+    """What each output stands for."""
+    if answer.generated:
+        return ["<padding>", *answer.alphabet, "<end>"]
+    return list(map(str, getattr(answer, "labels", ())))
+
+
+def _wanted(answer, right):
+    """The right answer at each timestep of the output."""
+    if right is None:
+        return []
+    if answer.generated:
+        return [*right, "<end>"]
+    return [str(one) for one in right] if answer.per_timestep else [str(right)]
+
+
+def _outputs(task, predicted, traced):
+    """What the outputs stand for; of a text, at each timestep the likeliest token."""
+    if task.answer.generated:
+        return [_character(task.answer.alphabet, int(token), first=False) for token in traced.outputs[0].argmax(axis=-1)]
+    if not task.answer.per_timestep:
+        return [str(predicted)]
+    return [", ".join(map(str, step)) if isinstance(step, tuple) else str(step) for step in predicted]
 
 
 def _character(alphabet, token, first):
