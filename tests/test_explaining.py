@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import rnnzoo
 from rnnzoo import explaining
+from rnnzoo.building import build, create_task
 from rnnzoo.cli.main import cli
 from rnnzoo.errors import InputError
 from rnnzoo.registry import list_presets, load_preset
@@ -243,6 +244,35 @@ def test_the_verdict_on_known_starts(starts, verdict):
         assert flow.powers < -50 and flow.memory < 5
     if verdict == "steady":
         assert flow.memory == np.inf or flow.memory > 200
+
+
+STARTS = {  # of the preset, before any training
+    "vanishing": ["model.activation=tanh", "model.recurrent_initializer=random_normal"],
+    "steady": [],
+    "exploding": [f"initial.hidden/recurrent_kernel={(1.5 * np.eye(32)).tolist()}"],
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("verdict", STARTS)
+def test_the_verdict_on_the_adding_problems_starts(verdict, seed):
+    """200 timesteps of the preset's own data, under its own architecture and loss."""
+    preset = load_preset("adding-problem", STARTS[verdict])
+    task = create_task(preset)
+    few = task.tests()["length_200"]().take(range(16))
+    x, (y, _) = task.input.tensor(few.inputs).numpy(), task.answer.targets(few.answers)
+    (flow,) = explaining.gradient_flow(build(preset, seed=seed), x, y, loss="mean_squared_error")
+    assert flow.verdict == verdict and len(flow.norms) == 200
+    assert (flow.powers < -50) if verdict == "vanishing" else (flow.powers > 25) == (verdict == "exploding")
+
+
+def test_the_command_looks_at_untrained_starts():
+    arguments = ["adding-problem", "--gradients", "--untrained", "0", "--examples", "4"]
+    result = run(*arguments, "--set", "task_options.max_timesteps=50", *["--set", STARTS["vanishing"][0]])
+    assert result.exit_code == 0, result.output
+    assert "timesteps; " in result.output
+    refused = run("adding-problem", "--gradients", "--set", "model.activation=tanh")
+    assert refused.exit_code == 2 and "--set goes with --gradients --untrained SEED" in refused.output
 
 
 def test_the_norms_are_those_of_tensorflow():

@@ -235,7 +235,7 @@ ATTRIBUTES = {
     "dH": ("d_states", "d_outputs"),
     "dZ": ("d_pre_activations",) * 2,
 }
-SHARES = {"W": "kernel", "V": "kernel", "U": "recurrent_kernel", "b": "bias", "c": "bias"}
+SHARES = {"U": "recurrent_kernel", **dict.fromkeys("WVAD", "kernel"), **dict.fromkeys("bca", "bias")}
 
 
 def number(text):

@@ -38,11 +38,12 @@ def page_data(traced, tokens, flows, names, wanted):
 def _with(traced, tokens, flows, names, wanted, kept):
     pool = Pool()
     layers = _ordered(traced)
-    tags = _tags(layers)
+    letters = _letters(layers, traced)
+    tags = _tags(layers, letters)
     described = []
     for layer in layers:
         describe = _recurrent if isinstance(layer, RecurrentTrace) else _dense
-        said = describe(layer, pool, traced, kept)
+        said = describe(layer, pool, kept, *letters[layer.name])
         said |= {"name": layer.name, "activation": layer.activation, "tag": tags[layer.name]}
         described.append(said | _tokens_of(layer, said["steps"], tokens, traced))
     last = next((i for i, layer in enumerate(layers) if getattr(layer, "outputs", None) is traced.outputs), None)
@@ -94,7 +95,7 @@ _BATCHED = {
 }
 
 
-def _recurrent(layer, pool, traced, kept):
+def _recurrent(layer, pool, kept, *_):
     back = layer.d_pre_activations is not None
     x, z, h, before = (array[0] for array in (layer.inputs, layer.pre_activations, layer.states, layer.states_before))
     small = z.size <= DERIVED
@@ -135,13 +136,14 @@ def _recurrent(layer, pool, traced, kept):
     return said
 
 
-def _dense(layer, pool, traced, kept):
+def _dense(layer, pool, kept, kernel, bias, value):
     def in_time(array):
         return array[0] if array.ndim == 3 else array
 
     x, z, y = (in_time(array) for array in (layer.inputs, layer.pre_activations, layer.outputs))
     said = {
         "kind": "dense",
+        "letters": {"kernel": kernel, "bias": bias, "value": value},
         "backwards": False,
         "steps": len(z) if layer.inputs.ndim == 3 else 0,
         "features": x.shape[1],
@@ -153,7 +155,7 @@ def _dense(layer, pool, traced, kept):
         "h": pool.add_activated(y[:, :kept], layer.activation, z[:, :kept]),
         "xw": pool.add((x @ layer.kernel)[:, :kept]) if z.size <= DERIVED else None,
         "b": pool.add(None if layer.bias is None else layer.bias[None, :kept]),
-        "weights": _small({"V": layer.kernel}, pool),
+        "weights": _small({kernel: layer.kernel}, pool),
         "norms": {"x": _norms(pool, x), "z": _norms(pool, z), "h": _norms(pool, y)},
     }
     if layer.d_pre_activations is not None:
@@ -161,8 +163,8 @@ def _dense(layer, pool, traced, kept):
         order = np.arange(len(dz))
         said |= {"dH": pool.add(dy[:, :kept]), "dZ": pool.add(dz[:, :kept]), "dX": pool.add(dx[:, :kept])}
         said["norms"] |= {"dH": _norms(pool, dy), "dZ": _norms(pool, dz), "dX": _norms(pool, dx)}
-        bias = [] if layer.bias is None else [_share(pool, "c", None, dz, order)]
-        said["shares"] = [_share(pool, "V", x, dz, order), *bias]
+        of_bias = [] if layer.bias is None else [_share(pool, bias, None, dz, order)]
+        said["shares"] = [_share(pool, kernel, x, dz, order), *of_bias]
     return said
 
 
@@ -229,13 +231,35 @@ def _direction(layer):
     return layer.name.rpartition("/")[2] if layer.name.endswith(("/forward", "/backward")) else None
 
 
-def _tags(layers):
+def _letters(layers, traced):
+    """The kernel's, the bias's and the value's letters of each layer; of dense ones as the pictures have them.
+
+    V is the readout, A sets a first state, D is a dense net over a recurrent one, and W a hidden layer where nothing recurs.
+    """
+    recurs = any(isinstance(layer, RecurrentTrace) for layer in layers)
+    found = {}
+    for layer in layers:
+        if isinstance(layer, RecurrentTrace):
+            found[layer.name] = "W", "b", "h"
+        elif layer.outputs is traced.outputs:
+            found[layer.name] = "V", "c", "y"
+        elif _family(layer) in ("encoder", "state"):
+            found[layer.name] = "A", "a", "h"
+        else:
+            found[layer.name] = ("D", "b", "d") if recurs else ("W", "b", "h")
+    return found
+
+
+def _tags(layers, letters):
     """What stands behind a weight's letter so that no two weights have one name: a side, a number, a direction."""
     sides = {"encoder": "enc", "decoder": "dec"}
     recurrent = [layer for layer in layers if isinstance(layer, RecurrentTrace)]
     both = {_family(layer) for layer in recurrent} >= set(sides)
     dense = [layer for layer in layers if not isinstance(layer, RecurrentTrace)]
-    tags = {layer.name: "" if len(dense) == 1 else str(i) for i, layer in enumerate(dense, 1)}
+    tags = {}
+    for layer in dense:
+        alike = [other.name for other in dense if letters[other.name] == letters[layer.name]]
+        tags[layer.name] = str(alike.index(layer.name) + 1) if len(alike) > 1 else ""
     for family in {_family(layer) for layer in recurrent}:
         own = [layer for layer in recurrent if _family(layer) == family]
         levels = list(dict.fromkeys(layer.name.rpartition("/")[0] if _direction(layer) else layer.name for layer in own))

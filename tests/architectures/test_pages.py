@@ -27,7 +27,7 @@ def test_the_pages_arrays_are_the_traces(variant, rng, tmp_path):
             expected |= {"h": layer.outputs, "dH": layer.d_outputs, "dX": layer.d_inputs}
         for key, array in expected.items():
             assert_packed(data, said[key], array[0] if array.ndim == 3 else array)
-        shares = {"W": "kernel", "V": "kernel", "U": "recurrent_kernel", "b": "bias", "c": "bias"}
+        shares = {"U": "recurrent_kernel", **dict.fromkeys("WVAD", "kernel"), **dict.fromkeys("bca", "bias")}
         assert len(said["shares"]) == 1 + recurs + (layer.bias is not None)
         for share in said["shares"]:
             each = getattr(layer, f"{shares[share['name']]}_shares")

@@ -71,9 +71,9 @@ const isBackward = (layer, t, position) => 2 * N - 1 - layer.stopOf[t] <= positi
 const tokenAt = (layer, t) => (layer.tokens ? layer.tokens[t] : null);
 const quoted = (token) => (token.length > 1 ? token : token === "" ? "nothing" : `'${token}'`);
 
-// What a layer is at its step: h of a recurrent one, y of the output, a of other dense ones.
+// What a layer is at its step: h of a recurrent one, y of the output.
 const isOutput = (layer) => layers[page.output] === layer;
-const symbol = (layer) => (layer.kind === "recurrent" ? "h" : isOutput(layer) ? "y" : "a");
+const symbol = (layer) => (layer.kind === "recurrent" ? "h" : layer.letters.value);
 const isLossCategorical = () =>
   page.names.length > 1 && layers[page.output].activation === "linear" && page.told.some(([, v]) => /crossentropy/.test(v));
 

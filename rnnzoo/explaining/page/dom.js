@@ -37,7 +37,9 @@ const short = (value) => {
   const size = Math.abs(value);
   if (!Number.isFinite(value) || size === 0) return digits(value, 3);
   if (size < 1e-3 || size >= 1e5) return strip(value.toExponential(0));
-  return size >= 1000 ? value.toFixed(0) : digits(value, 3);
+  if (size >= 1000) return value.toFixed(0);
+  const text = digits(value, 3);
+  return text.length > 6 ? digits(value, 2) : text;
 };
 
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";

@@ -20,7 +20,7 @@ for (const block of blocks) {
 let colours = 0;
 for (const layer of layers) {
   layer.colour = {};
-  for (const letter of layer.kind === "recurrent" ? "WU" : "V") layer.colour[letter] = `c${colours++ % 8}`;
+  for (const letter of layer.kind === "recurrent" ? "WU" : layer.letters.kernel) layer.colour[letter] = `c${colours++ % 8}`;
 }
 // Of the encoder ᵉ, of the decoder ᵈ, of the second of several layers ⁽²⁾.
 const SMALL = { enc: "ᵉ", dec: "ᵈ", " ": "" };
@@ -76,7 +76,7 @@ function edges(column, index, place) {
     parts.push(...arrow(from, options.to ?? to, layer, t, letter, position, options));
   };
   for (const layer of block.layers) {
-    const letter = layer.kind === "recurrent" ? "W" : "V";
+    const letter = layer.kind === "recurrent" ? "W" : layer.letters.kernel;
     if (layer.level > 0) {
       for (const below of block.layers.filter((other) => other.level === layer.level - 1)) {
         const beside = block.layers.filter((other) => other.level === below.level);
@@ -121,7 +121,7 @@ function links(block, index, place) {
   for (const [from, to] of pairs) {
     const begin = [x(index - 1) + from.shift + boxWidth(from, node) / 2, y(from.row)];
     const end = [x(index) + to.shift - boxWidth(to, node) / 2, y(to.row)];
-    const letter = to.kind === "recurrent" ? null : "V";
+    const letter = to.kind === "recurrent" ? null : to.letters.kernel;
     parts.push(...arrow(begin, end, to, 0, letter, position, { label: letter ? weightName(to, letter) : "h₀", flat: true }));
   }
   return parts;

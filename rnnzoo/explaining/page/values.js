@@ -58,14 +58,14 @@ function recurrentCard(layer, t, back, position) {
 }
 
 function denseCard(layer, t, back, position) {
-  const out = symbol(layer), act = layer.activation;
+  const out = symbol(layer), act = layer.activation, { kernel, bias } = layer.letters;
   if (!back) {
-    const columnsOf = [["x V", row(layer.xw, t), "xw"], ["c", row(layer.b, 0), "b"], ["z", row(layer.z, t), "z"], [out, row(layer.h, t), "h", true]];
+    const columnsOf = [[`x ${kernel}`, row(layer.xw, t), "xw"], [bias, row(layer.b, 0), "b"], ["z", row(layer.z, t), "z"], [out, row(layer.h, t), "h", true]];
     if (isOutput(layer) && isLossCategorical() && layer.kept === layer.units) columnsOf.push(["softmax", Float64Array.from(softmax(row(layer.h, t))), "p"]);
-    return card(layer, t, back, formula(`*z* = *x* *V*${layer.b === null ? "" : " + *c*"},  *${out}* = ${act}(*z*)`), inputTable(layer, t), table(layer, "forward", t, columnsOf), weights(layer));
+    return card(layer, t, back, formula(`*z* = *x* *${kernel}*${layer.b === null ? "" : ` + *${bias}*`},  *${out}* = ${act}(*z*)`), inputTable(layer, t), table(layer, "forward", t, columnsOf), weights(layer));
   }
   return card(layer, t, back,
-    formula(`[d*z*] = ${act}′(*z*) [dL/d*${out}*],  d*V* = Σ *x*ᵀ [d*z*],  [dL/d*x*] = [d*z*] *V*ᵀ`),
+    formula(`[d*z*] = ${act}′(*z*) [dL/d*${out}*],  d*${kernel}* = Σ *x*ᵀ [d*z*],  [dL/d*x*] = [d*z*] *${kernel}*ᵀ`),
     table(layer, "backward", t, [[`dL/d${out}`, row(layer.dH, t), "dH"], ["dz", row(layer.dZ, t), "dZ", true]]),
     el("p", null, `dL/dx, which goes on to the layer below, has the norm `, el("b", { "data-norm": "dX" }, exact(row(layer.norms.dX, t)[0])), "."),
     shares(layer, t, position));
