@@ -25,6 +25,7 @@ FLOORS = {
     "registry": 2,
     "rounding": 3,
     "decoding": 3,
+    "stepping": 3,
     "building": 3,
     "serving": 3,
     "epochs": 3,

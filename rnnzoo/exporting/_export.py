@@ -1,15 +1,11 @@
 """Trained models in formats that run elsewhere."""
 
-import shutil
 from pathlib import Path
 
-import keras
-import tensorflow as tf
-
 from rnnzoo.errors import InputError
+from rnnzoo.exporting._saved_model import write_saved_model
 from rnnzoo.files import fresh_output
 from rnnzoo.predicting import Predictor, from_preset
-from rnnzoo.serving import Serving
 
 FORMATS = ("saved-model",)
 
@@ -36,15 +32,3 @@ def export(preset, path, *, format="saved-model", force=False):
         predictor = predictor or from_preset(preset)
         write_saved_model(predictor, partial)
     return Path(path)
-
-
-def write_saved_model(predictor, folder):
-    """Writes `FOLDER/1/`."""
-    task = predictor.task
-    spec = tf.TensorSpec(task.input.spec.shape, task.input.spec.dtype, name=task.input.name)
-    archive = keras.export.ExportArchive()
-    archive.track(predictor.model)
-    # Named after the signature that TensorFlow Serving calls when none is named.
-    archive.add_endpoint("serving_default", Serving(predictor.model, task).answers, input_signature=[spec])
-    archive.write_out(str(folder / "1"), verbose=False)
-    shutil.rmtree(folder / "1" / "assets", ignore_errors=True)

@@ -1,0 +1,52 @@
+"""One timestep at a time: what a model of a causal architecture does between one state and the next."""
+
+import keras
+
+from rnnzoo.architectures._parts import numbered, one_step
+from rnnzoo.errors import InputError
+
+
+def step_model(model):
+    """The model of one timestep that a recurrent model is made of, on the same weights.
+
+    Applied timestep by timestep from states of zeros it gives what the whole sequence gives: at every timestep of a
+    `many_to_many`, and of a `many_to_one` what it would answer if the sequence ended there.
+
+    Args:
+        model: a model of `many_to_one`, `many_to_many` or `deep`, of one direction; a loaded one too.
+
+    Returns:
+        A `keras.Model`, a dict of `inputs` (a token id (batch,) or a vector (batch, features)) and the states `state`,
+        `state_2`, ... (batch, units), one a recurrent layer -> a dict of `outputs` (batch, outputs) and the new states.
+
+    Raises:
+        InputError: the model is of another architecture, or runs in both directions: it needs the whole sequence.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    hidden = [layers[name] for name in map(numbered, ["hidden"] * len(layers), range(len(layers))) if name in layers]
+    if any(isinstance(layer, keras.layers.Bidirectional) for layer in hidden):
+        raise InputError(f"'{model.name}' runs in both directions: its every output needs the whole sequence")
+    recurs = "inputs" in layers and hidden and all(isinstance(layer, keras.layers.SimpleRNN) for layer in hidden)
+    if not recurs or "readout" not in layers:
+        raise InputError(f"'{model.name}' takes no steps; expected a model of many_to_one, many_to_many or deep")
+    whole = layers["inputs"].output  # (batch, timesteps) or (batch, timesteps, features)
+    inputs = keras.Input(whole.shape[2:], dtype=whole.dtype, name="inputs")
+    states = [keras.Input((layer.units,), name=numbered("state", i)) for i, layer in enumerate(hidden)]
+    x = one_step(inputs)
+    if len(whole.shape) == 2:
+        x = (layers.get("inputs_one_hot") or layers["inputs_embedding"])(x)
+    new_states = []
+    for layer, state in zip(hidden, states, strict=True):
+        x = layer(x, initial_state=state)
+        new_states.append(x[:, 0] if layer.return_sequences else x)
+    dense = (name for name in layers if name == "dense" or (name.startswith("dense_") and name[6:].isdigit()))
+    for name in [*dense, "readout"]:
+        x = layers[name](x)
+    return keras.Model(
+        {"inputs": inputs, **{state.name: state for state in states}},
+        {
+            "outputs": x[:, 0] if len(x.shape) == 3 else x,
+            **{state.name: new for state, new in zip(states, new_states, strict=True)},
+        },
+        name="step",
+    )
