@@ -43,7 +43,7 @@ def test_list(call):
     rows = json.loads(call("list", "--json").stdout)
     assert [row["name"] for row in rows] == list_presets()
     assert all(row["weights"] and row["parameters"] and 0 < row["score"] <= 1 for row in rows)
-    assert [row["name"] for row in json.loads(call("list", "add*", "--json").stdout)] == ["addition"]
+    assert [row["name"] for row in json.loads(call("list", "addit*", "--json").stdout)] == ["addition"]
 
 
 @pytest.mark.parametrize("name", list_presets())

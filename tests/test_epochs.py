@@ -23,6 +23,7 @@ def recipe(**changes):
         "schedule": "cosine",
         "warmup_epochs": 0.0,
         "clip_norm": 0.5,
+        "curriculum": None,
         "epochs": EPOCHS,
     }
     return types.SimpleNamespace(**{**given, **changes})

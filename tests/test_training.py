@@ -110,9 +110,9 @@ def test_pretraining_never_sees_what_is_held_out(monkeypatch):
     seen = []
     prepare = training.prepare
 
-    def spy(preset, model, task, examples):
+    def spy(preset, model, task, examples, optimizer=None):
         seen.append((preset.name, set(examples.inputs)))
-        return prepare(preset, model, task, examples)
+        return prepare(preset, model, task, examples, optimizer)
 
     monkeypatch.setattr(training, "prepare", spy)
     first = (
