@@ -16,14 +16,6 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config):
-    """The whole suite takes two processes, a file in one of them; some files, or `-n 0`, one as ever."""
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr.startswith("slow")
-    if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.collectonly:
-        config.option.numprocesses, config.option.dist = 2, "loadfile"
-
-
 @pytest.fixture
 def rng():
     """Random numbers that are the same in every run."""
