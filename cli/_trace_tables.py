@@ -14,14 +14,16 @@ def print_trace(tokens, traced, units, steps):
         units: how many units of each vector are shown.
         steps: how many timesteps of each layer.
     """
+    from rnnzoo.explaining import tokens_of
+
     show = _Show(units, steps)
     for name, layer in traced.layers.items():
         click.echo("")
-        tokens_of = _column(tokens, name, layer)
+        _, column = tokens_of(layer, tokens)
         if hasattr(layer, "recurrent_kernel"):
-            _recurrent(show, name, layer, tokens_of, traced.loss is not None)
+            _recurrent(show, name, layer, column, traced.loss is not None)
         else:
-            _dense(show, name, layer, tokens_of, traced)
+            _dense(show, name, layer, column, traced)
     click.echo("\nKept in memory on the way forward, of one example in 32-bit floats:")
     kept = traced.kept()
     rows = [[name, what, _shape(shape), f"{size:,}"] for name, what, shape, size in kept]
@@ -51,13 +53,6 @@ class _Show:
         half = self.steps // 2
         first, last = [row(t) for t in timesteps[:half]], [row(t) for t in timesteps[-half:]]
         return [*first, ["…"] * len(first[0]), *last]
-
-
-def _column(tokens, name, layer):
-    """What stands at each timestep of a layer, where that is known."""
-    side = "source" if name.startswith("encoder") else "target" if name.startswith("decoder") else "inputs"
-    found = tokens.get(side)
-    return found if found and layer.inputs.ndim == 3 and layer.inputs.shape[1] == len(found) else None
 
 
 def _recurrent(show, name, layer, tokens, back):

@@ -82,9 +82,7 @@ def command(
         if loss is not None:
             raise click.UsageError("--loss goes with a .keras file; a preset has its own")
         explanation = explaining.explain(model, sample, answer)
-        told = {"input": explanation.input, "answer": explanation.predicted, "right answer": explanation.answer}
-        told["loss"] = explanation.loss
-        tokens, traced = explanation.tokens, explanation.trace
+        told, tokens, traced = explanation.told, explanation.tokens, explanation.trace
     if page is not None:
         _write_page(explaining, page, force, traced, f"{model}: {sample}", told, explanation)
     if as_json:

@@ -103,27 +103,30 @@ def build_architecture(architecture, arguments, task, name):
     return create(**given, **arguments, name=name.replace("-", "_"))
 
 
-def as_taught(architecture, model, task, inputs, targets):
+def as_taught(preset, model, task, checked, answers):
     """The model as it is trained, and what it is given: the targets as inputs too, where it writes.
 
     Args:
-        architecture: its name.
+        preset: the `Preset`.
         model: its model.
-        task: the task.
-        inputs: what the task's front made of raw inputs, an array.
-        targets: what the task's answer made of answers, an array.
+        task: its task.
+        checked: raw inputs as the task's check returned them.
+        answers: their right answers.
 
     Returns:
-        The model, or its twin on the same weights; and an array or a dict of arrays.
+        The model, or its twin on the same weights; its inputs, an array or a dict of arrays; the targets; and how much each
+        counts.
     """
-    module = architecture_module(architecture)
+    inputs = task.input.front(task.input.tensor(checked)).numpy()
+    targets, weights = task.answer.targets(answers)
+    module = architecture_module(preset.architecture)
     if hasattr(module, "teacher_forced"):
-        return module.teacher_forced(model), {"inputs": inputs, "target": targets}
+        return module.teacher_forced(model), {"inputs": inputs, "target": targets}, targets, weights
     if "target" in {tensor.name for tensor in model.inputs}:
         # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
         fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
-        return model, {"source": inputs, "target": fed * (targets != 0)}
-    return model, inputs
+        inputs = {"source": inputs, "target": fed * (targets != 0)}
+    return model, inputs, targets, weights
 
 
 def load_trained(preset):

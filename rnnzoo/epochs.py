@@ -314,10 +314,11 @@ def make_optimizer(recipe, steps):
     return optimizer(learning_rate=rate, global_clipnorm=recipe.clip_norm)
 
 
-def make_loss(recipe, from_logits):
-    """The loss of a recipe: averaged over what counts, so that padding is invisible, or summed over it."""
-    known, name = losses.named(), recipe.loss
+def make_loss(preset):
+    """The loss of a preset's recipe: averaged over what counts, so that padding is invisible, or summed over it."""
+    recipe, known = preset.training, losses.named()
+    name = recipe.loss
     if name not in known:
         raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
-    logits = {"from_logits": from_logits} if "crossentropy" in name else {}
+    logits = {"from_logits": not preset.model.get("output_activation")} if "crossentropy" in name else {}
     return known[name](reduction={"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction], **logits)

@@ -2,7 +2,7 @@
 
 import keras
 
-from rnnzoo.architectures._parts import numbered, one_step
+from rnnzoo.architectures._parts import is_numbered, numbered, one_step
 from rnnzoo.errors import InputError
 
 
@@ -23,7 +23,7 @@ def step_model(model):
         InputError: the model is of another architecture, or runs in both directions: it needs the whole sequence.
     """
     layers = {layer.name: layer for layer in model.layers}
-    hidden = [layers[name] for name in map(numbered, ["hidden"] * len(layers), range(len(layers))) if name in layers]
+    hidden, dense = ([layer for name, layer in layers.items() if is_numbered(stem, name)] for stem in ("hidden", "dense"))
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in hidden):
         raise InputError(f"'{model.name}' runs in both directions: its every output needs the whole sequence")
     recurs = "inputs" in layers and hidden and all(isinstance(layer, keras.layers.SimpleRNN) for layer in hidden)
@@ -39,9 +39,8 @@ def step_model(model):
     for layer, state in zip(hidden, states, strict=True):
         x = layer(x, initial_state=state)
         new_states.append(x[:, 0] if layer.return_sequences else x)
-    dense = (name for name in layers if name == "dense" or (name.startswith("dense_") and name[6:].isdigit()))
-    for name in [*dense, "readout"]:
-        x = layers[name](x)
+    for layer in [*dense, layers["readout"]]:
+        x = layer(x)
     return keras.Model(
         {"inputs": inputs, **{state.name: state for state in states}},
         {

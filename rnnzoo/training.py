@@ -203,15 +203,13 @@ def prepare(preset, model, task, examples, optimizer=None):
     """
     recipe = preset.training
     checked = [task.input.check(raw) for raw in examples.inputs]
-    inputs = task.input.front(task.input.tensor(checked)).numpy()
-    targets, weights = task.answer.targets(examples.answers)
-    model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
+    model, inputs, targets, weights = as_taught(preset, model, task, checked, examples.answers)
     # Short sequences are not worth the compiling of several lengths.
     lengths = np.array([task.input.steps(raw) for raw in checked])
     ragged = not isinstance(inputs, dict) and task.input.pads and lengths.max() >= LEAST_TIMESTEPS
     return CompiledEpochs(
         model,
-        make_loss(recipe, from_logits=not preset.model.get("output_activation")),
+        make_loss(preset),
         optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
         inputs,
         targets,

@@ -120,7 +120,7 @@ def test_the_update_is_kerass_step(case):
     preset = load_preset(case) if case in HAND else other(case)
     found = {name.removesuffix(" new"): value for name, value in values(explaining.by_hand(preset)).items() if "new" in name}
     model, task = build(preset), create_task(preset)
-    loss = make_loss(preset.training, from_logits=False)
+    loss = make_loss(preset)
     model.compile(keras.optimizers.SGD(preset.training.learning_rate), loss)
     x, (y, _) = task.input.front(task.input.tensor([task.example[0]])), task.answer.targets([task.example[1]])
     before = sum(variable.shape.num_elements() for variable in model.trainable_variables)

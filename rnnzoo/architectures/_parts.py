@@ -12,6 +12,11 @@ def numbered(name, index):
     return name if index == 0 else f"{name}_{index + 1}"
 
 
+def is_numbered(stem, name):
+    """Whether `numbered` gives that name to a layer of the stack."""
+    return name == stem or (name.startswith(f"{stem}_") and name.removeprefix(f"{stem}_").isdigit())
+
+
 def check_sizes(**sizes):
     """Refuses sizes that are no positive integers."""
     for name, size in sizes.items():

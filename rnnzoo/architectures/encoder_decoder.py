@@ -9,6 +9,7 @@ from rnnzoo.architectures._parts import (
     check_sizes,
     concatenated,
     dense_stack,
+    is_numbered,
     numbered,
     one_step,
     recurrent_layer,
@@ -145,7 +146,7 @@ def inference(model):
             `fed` is a token id (batch,) or a vector (batch, target_features).
     """
     layers = {layer.name: layer for layer in model.layers}
-    decoders = [layer for name, layer in layers.items() if _numbered("decoder", name)]
+    decoders = [layer for name, layer in layers.items() if is_numbered("decoder", name)]
     names = [numbered("state", i) for i in range(len(decoders))]
     # Without a bridge, each encoder layer's state is handed on as it is.
     initial = [(layers.get(name) or layers[numbered("encoder", i)]).output for i, name in enumerate(names)]
@@ -162,7 +163,3 @@ def inference(model):
         new_states.append(new_state)
     y = layers["readout"](x)[:, 0]
     return state_models(layers["source"].output, names, initial, fed, states, y, new_states)
-
-
-def _numbered(stem, name):
-    return name == stem or (name.startswith(f"{stem}_") and name.removeprefix(f"{stem}_").isdigit())

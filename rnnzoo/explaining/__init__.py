@@ -7,10 +7,10 @@ from rnnzoo.explaining._heat_map import plot_states
 from rnnzoo.explaining._log import GradientFlowLog, GradientFlowWarning
 from rnnzoo.explaining._network_plot import draw_network
 from rnnzoo.explaining._page import write_page
-from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace, Trace
+from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace, Trace, tokens_of
 from rnnzoo.explaining._raw import Explanation, explain, preset_flow
 from rnnzoo.explaining._trace import trace
-from rnnzoo.explaining._work import Line
+from rnnzoo.explaining._work import Line, number
 
 __all__ = [
     "ByHand",
@@ -28,9 +28,11 @@ __all__ = [
     "explain",
     "flow_of",
     "gradient_flow",
+    "number",
     "plot_flow",
     "plot_states",
     "preset_flow",
+    "tokens_of",
     "trace",
     "write_page",
 ]

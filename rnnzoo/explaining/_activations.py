@@ -24,8 +24,7 @@ class Activation(NamedTuple):
 def named(name):
     """The `Activation` of that name; `None` where Keras has none."""
     if name in reference.ACTIVATIONS:
-        act, derivative = reference.ACTIVATIONS[name]
-        return Activation(act, lambda z, h, d_h: derivative(h) * d_h)
+        return Activation(*reference.functions(name))
     if name == "softmax":
         return Activation(_softmax, lambda z, h, d_h: h * (d_h - (h * d_h).sum(axis=-1, keepdims=True)))
     function = getattr(keras.activations, name, None)

@@ -61,7 +61,7 @@ def by_hand(preset):
     targets, _ = task.answer.targets([answer])
     with _doubles():
         model = build(preset)
-        loss = make_loss(preset.training, from_logits=not preset.model.get("output_activation"))
+        loss = make_loss(preset)
         exact = np.array(answer, np.float64).reshape(targets.shape)
         traced = trace(model, np.array([raw]), exact, loss=loss)
         trained = {short_path(variable) for variable in model.trainable_variables}

@@ -4,7 +4,8 @@ import numpy as np
 
 from rnnzoo import _figure
 from rnnzoo.errors import InputError
-from rnnzoo.explaining._parts import RecurrentTrace
+from rnnzoo.explaining._network import plural
+from rnnzoo.explaining._parts import RecurrentTrace, tokens_of
 from rnnzoo.explaining._unfolded_texts import shown
 
 # So many numbers of a panel are written into their cells, so many units have a label, and cells have rims up to so many.
@@ -79,8 +80,7 @@ def _panel(figure, axes, layer, tokens, width):
     axes.tick_params(length=2)
     order = ", from the last timestep to the first" if layer.backwards else ""
     masked = "" if used.all() else "; grey: masked"
-    count = "1 unit" if units == 1 else f"{units:,} units"
-    axes.set_title(f"{layer.name}: {count}, {layer.activation}{order}{masked}", fontsize=9, loc="left")
+    axes.set_title(f"{layer.name}: {plural(units, 'unit')}, {layer.activation}{order}{masked}", fontsize=9, loc="left")
     if timesteps <= _RIMS[0] and units <= _RIMS[1]:
         axes.set_xticks(np.arange(1, timesteps) - 0.5, minor=True)
         axes.set_yticks(np.arange(1, units) - 0.5, minor=True)
@@ -109,10 +109,7 @@ def _thinned(count, most):
 
 def _below(traced, tokens, layer):
     """The tokens of a layer's timesteps: those of the input that is as long and that it reads."""
-    side = "source" if layer.name.startswith("encoder") else "target" if layer.name.startswith("decoder") else "inputs"
-    found = tokens.get(side, [])
-    if len(found) != layer.states.shape[1]:
-        return []
-    if side == "target" and "inputs" in traced.inputs:  # it is fed the target of the step before; zeros at the first
+    side, found = tokens_of(layer, tokens)
+    if side == "target" and found and "inputs" in traced.inputs:  # it is fed the target of the step before; first zeros
         found = ["0", *found[:-1]]
     return [shown(token) for token in found]

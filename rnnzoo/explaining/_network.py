@@ -131,6 +131,11 @@ class Network:
         return [link for link in self.links if link.target == name and (not hows or link.how in hows)]
 
 
+def plural(count, what):
+    """`1 unit`, `2 units`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def leads_to_state(found, name):
     """Whether a part without time is on the way to a state to begin with."""
     return found.parts[name].axis is None and any(

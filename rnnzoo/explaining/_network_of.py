@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from rnnzoo.errors import InputError
-from rnnzoo.explaining._network import Link, Network, Part, Weight
+from rnnzoo.explaining._network import Link, Network, Part, Weight, plural
 from rnnzoo.explaining._network_names import name_all, raise_all
 from rnnzoo.explaining._passes import activation_name, not_functional
 from rnnzoo.layers import FeedbackRNN, OneHot, PaddingMask, Readout
@@ -51,7 +51,7 @@ class _Walker:
 
     def input(self, tensor):
         timed = tensor.dtype == "int32" or len(tensor.shape) == 3
-        detail = "token ids" if tensor.dtype == "int32" else _plural(tensor.shape[-1], "feature")
+        detail = "token ids" if tensor.dtype == "int32" else plural(tensor.shape[-1], "feature")
         part = self.part(tensor.name, "input", tensor.name if timed else None, "x", detail)
         return _Signal((part.name,))
 
@@ -123,7 +123,7 @@ def _dense(walker, layer, x, mask=None, as_weights=False):
     is_output = layer.name in walker.outputs
     kind = ("output", "y") if is_output else ("dense", "d")
     what = "output" if is_output else "unit"
-    detail = _plural(layer.units, what) + _and_activation(layer.activation, plain=is_output)
+    detail = plural(layer.units, what) + _and_activation(layer.activation, plain=is_output)
     walker.part(layer.name, kind[0], walker.axis(x), kind[1], detail)
     walker.link(source, layer.name, how, "V" if is_output else "D", layer._kernel.shape)
     for target, (states, letter, shape) in walker.fed_back.items():
@@ -134,7 +134,7 @@ def _dense(walker, layer, x, mask=None, as_weights=False):
 
 def _state(walker, layer, name, axis, mask, initial, two_directions=False):
     """The part of a recurrent layer in one direction."""
-    detail = _plural(layer.units, "unit") + _and_activation(layer.activation)
+    detail = plural(layer.units, "unit") + _and_activation(layer.activation)
     more = {"backwards": layer.go_backwards, "masked": mask is not None, "two_directions": two_directions}
     walker.part(name, "state", axis, "h", detail, **more)
     walker.link(name, name, "recur", "U", layer.cell.recurrent_kernel.shape)
@@ -201,10 +201,6 @@ _ADDS = {
     (FeedbackRNN,): _feedback,
     (keras.layers.SimpleRNN,): _simple_rnn,
 }
-
-
-def _plural(count, what):
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _and_activation(function, plain=False):

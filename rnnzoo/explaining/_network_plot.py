@@ -5,9 +5,11 @@ import numpy as np
 from rnnzoo import _figure
 from rnnzoo._figure import FILLS, GREY, INK
 from rnnzoo.errors import InputError
+from rnnzoo.explaining._network import plural
 from rnnzoo.explaining._network_of import network
 from rnnzoo.explaining._plan import HEAD
 from rnnzoo.explaining._unfolded import Given, plan
+from rnnzoo.layers.reference import padding_mask
 
 _FILL = {
     "input": FILLS["input"],
@@ -69,7 +71,7 @@ def _given(found, traced, tokens, outputs, timesteps):
         theirs, ours = (", ".join(sorted(names)) for names in (traced.inputs, inputs))
         raise InputError(f"the trace is of another model: its inputs are {theirs}; expected {ours}")
     lengths = {axis: found.timesteps.get(axis) or traced.inputs[axis].shape[1] for axis in found.axes()}
-    masks = {axis: _mask(traced.inputs[axis][0], value) for axis, value in found.padding.items()}
+    masks = {axis: padding_mask(traced.inputs[axis][0], value).tolist() for axis, value in found.padding.items()}
     texts = {
         name: [f"{number:.3g}" for number in array[0].ravel()]
         for name, array in traced.inputs.items()
@@ -81,15 +83,9 @@ def _given(found, traced, tokens, outputs, timesteps):
     return Given(lengths, masks, {**texts, **tokens}, outputs)
 
 
-def _mask(sequence, value):
-    """(timesteps,) token ids or (timesteps, features) -> whether each timestep is used."""
-    used = sequence != 0 if sequence.ndim == 1 else (sequence != value).any(axis=-1)
-    return used.tolist()
-
-
 def _subtitle(given):
     lengths = given.timesteps
-    steps = [f"{count:,} timestep{'' if count == 1 else 's'}" for count in lengths.values()]
+    steps = [plural(count, "timestep") for count in lengths.values()]
     if len(lengths) < 2:
         return f"Unfolded in time: {steps[0]}" if steps else ""
     return "Unfolded in time: " + ", ".join(f"{count} of {axis}" for axis, count in zip(lengths, steps, strict=True))

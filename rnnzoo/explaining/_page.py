@@ -47,8 +47,7 @@ def write_page(path, traced, *, tokens=None, title="", told=None, flows=None, na
     if not isinstance(traced, Trace):
         tokens = traced.tokens if tokens is None else tokens
         names, wanted = traced.names if names is None else names, traced.wanted if wanted is None else wanted
-        if told is None:
-            told = {"input": traced.input, "answer": traced.predicted, "right answer": traced.answer, "loss": traced.loss}
+        told = traced.told if told is None else told
         traced = traced.trace
     examples = len(traced.outputs)
     if not 0 <= example < examples:

@@ -158,6 +158,21 @@ class DenseTrace:
         return {"inputs": self.inputs, last: getattr(self, last)}
 
 
+def tokens_of(layer, tokens):
+    """The input that a layer of a trace goes along, and what stands at each of its timesteps, as text.
+
+    Args:
+        layer: a `RecurrentTrace` or a `DenseTrace`.
+        tokens: input name -> what stands at each timestep.
+
+    Returns:
+        The input's name, and a list; an empty one where the layer has no timesteps, or not that input's.
+    """
+    side = "source" if layer.name.startswith("encoder") else "target" if layer.name.startswith("decoder") else "inputs"
+    found = tokens.get(side, [])
+    return side, found if layer.inputs.ndim == 3 and layer.inputs.shape[1] == len(found) else []
+
+
 @dataclass
 class Trace:
     """What flows forward and backward through a model for one batch; everything in 64-bit floats.

@@ -64,8 +64,7 @@ class Tape:
 
 
 def _mask(tape, layer, inputs):
-    array = inputs.array
-    return Value(array != 0 if array.ndim == 2 else (array != layer.mask_value).any(axis=-1))
+    return Value(reference.padding_mask(inputs.array, layer.mask_value))
 
 
 def _one_hot(tape, layer, ids):

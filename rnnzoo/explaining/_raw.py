@@ -40,6 +40,11 @@ class Explanation(NamedTuple):
     names: list
     wanted: list
 
+    @property
+    def told(self):
+        """What to say first: what -> value."""
+        return {"input": self.input, "answer": self.predicted, "right answer": self.answer, "loss": self.loss}
+
 
 def explain(preset, raw, answer=None):
     """What flows forward and backward through a preset's trained model for one raw input.
@@ -58,25 +63,23 @@ def explain(preset, raw, answer=None):
             other.
     """
     predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
-    task, recipe = predictor.task, predictor.preset.training
+    preset, model, task = predictor.preset, predictor.model, predictor.task
     (checked,) = predictor.check([raw])
     (predicted,) = predictor.predict([checked])
     right = task.right_answer(checked) if answer is None else task.answer.parse(str(answer))
     shown = right
     if right is None and task.answer.generated:
         shown = predicted or None
-    inputs = task.input.front(task.input.tensor([checked])).numpy()
-    model, targets = predictor.model, None
-    if shown is not None:
-        targets, _ = task.answer.targets([shown])
+    if shown is None:
+        inputs, targets = task.input.front(task.input.tensor([checked])).numpy(), None
+    else:
+        model, inputs, targets, _ = as_taught(preset, model, task, [checked], [shown])
         if task.answer.per_timestep and not task.answer.generated and targets.shape[1] != inputs.shape[1]:
             raise InputError(f"{targets.shape[1]} answers for {inputs.shape[1]} timesteps; expected one for each")
-        model, inputs = as_taught(predictor.preset.architecture, model, task, inputs, targets)
-    loss = make_loss(recipe, from_logits=not predictor.preset.model.get("output_activation"))
-    traced = trace(model, inputs, None if right is None else targets, loss=loss)
+    traced = trace(model, inputs, None if right is None else targets, loss=make_loss(preset))
     tokens, outputs = _tokens(task, traced), _outputs(task, predicted, traced)
     told = _names(task.answer), _wanted(task.answer, right)
-    return Explanation(plain(checked), predicted, right, tokens, recipe.loss, traced, model, outputs, *told)
+    return Explanation(plain(checked), predicted, right, tokens, preset.training.loss, traced, model, outputs, *told)
 
 
 def preset_flow(preset, examples=64, seed=None):
@@ -97,11 +100,9 @@ def preset_flow(preset, examples=64, seed=None):
     model, task = load_trained(preset) if seed is None else build(preset, seed=seed), create_task(preset)
     held_out = task.first_test()
     few = held_out.take(range(min(examples, len(held_out.inputs))))
-    inputs = task.input.front(task.input.tensor([task.input.check(raw) for raw in few.inputs])).numpy()
-    targets, weights = task.answer.targets(few.answers)
-    model, inputs = as_taught(preset.architecture, model, task, inputs, targets)
-    loss = make_loss(preset.training, from_logits=not preset.model.get("output_activation"))
-    return gradient_flow(model, inputs, targets, loss=loss, sample_weight=weights)
+    checked = [task.input.check(raw) for raw in few.inputs]
+    model, inputs, targets, weights = as_taught(preset, model, task, checked, few.answers)
+    return gradient_flow(model, inputs, targets, loss=make_loss(preset), sample_weight=weights)
 
 
 def _tokens(task, traced):

@@ -7,6 +7,7 @@ from rnnzoo import losses
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.explaining._parts import Trace
 from rnnzoo.explaining._passes import Tape, not_functional
+from rnnzoo.layers import reference
 
 
 def trace(model, x, y=None, *, loss=None, sample_weight=None):
@@ -98,12 +99,13 @@ def _loss(model, loss):
             raise InputError("a target needs a loss: give loss=, or compile the model")
     if isinstance(loss, keras.losses.Loss):
         return loss
-    if loss in losses.named():
-        return losses.named()[loss]()
+    named = losses.named()
+    if loss in named:
+        return named[loss]()
     try:
         return keras.losses.get(loss)
     except (ValueError, TypeError):
-        known = [*losses.named(), *(entry for entry in dir(keras.losses) if entry[0].islower())]
+        known = [*named, *(entry for entry in dir(keras.losses) if entry[0].islower())]
         raise InputError(f"loss {loss!r} is none that Keras knows{nearest(loss, known)}") from None
 
 
@@ -129,7 +131,7 @@ def _output_mask(model, arrays):
         if name in masks:
             tensor = name.removesuffix("_mask")
             array = arrays[[i.name for i in model.inputs].index(tensor)]
-            return array != 0 if array.ndim == 2 else (array != masks[name].mask_value).any(axis=-1)
+            return reference.padding_mask(array, masks[name].mask_value)
     return None
 
 

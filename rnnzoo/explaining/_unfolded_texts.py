@@ -2,6 +2,7 @@
 
 from rnnzoo.explaining._network import leads_to_state
 from rnnzoo.explaining._plan import SMALL, TEXT, Key, Text, text_width
+from rnnzoo.explaining._unfolded_arrows import ELLIPSIS
 
 MARGIN, LINE_HEIGHT, LONGEST = 16, 13, 16
 # Okabe and Ito's colours, which the colour-blind tell apart, and darker ones of the same hues for more layers.
@@ -43,7 +44,7 @@ def captions(planner):
         texts = given.tokens.get(part.name, []) if part.role == "input" else given.outputs if part.role == "output" else []
         for t in planner.steps[part.axis] if part.axis else [None]:
             at = 1 if t is None else t
-            if at == "…":
+            if at == ELLIPSIS:
                 continue
             at -= part.late
             text = "0" if at == 0 and texts else shown(texts[at - 1]) if 0 < at <= len(texts) else ""
@@ -172,8 +173,8 @@ def notes(planner):
             found.append(f"Grey: masked timesteps, which are padding{stands}, and the output there does not count.")
         for axis in given.timesteps:
             steps = planner.steps.get(axis, [])
-            if "…" in steps:
-                at = steps.index("…")
+            if ELLIPSIS in steps:
+                at = steps.index(ELLIPSIS)
                 of = f" of {axis}" if len(given.timesteps) > 1 else ""
                 found.append(f"⋯: timesteps {steps[at - 1] + 1:,} to {steps[at + 1] - 1:,}{of}, which are left out.")
     if any(part.shifted for part in parts):

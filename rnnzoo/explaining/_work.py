@@ -5,7 +5,7 @@ from typing import NamedTuple
 SHORT = {"sigmoid": "sig", "linear": ""}
 SLOPES = {  # of an activation, in terms of its value
     "sigmoid": "{0}·(1 − {0})",
-    "tanh": "1 − {0}²",
+    "tanh": "(1 − {0}²)",
     "linear": "1",
 }
 
@@ -19,10 +19,10 @@ class Line(NamedTuple):
     value: float
 
 
-def number(value):
-    """Eight decimals, without zeros at the end."""
-    text = f"{value + 0.0:.8f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+def number(value, decimals=8):
+    """So many decimals, without zeros at the end."""
+    text = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def in_formula(value):
@@ -78,8 +78,6 @@ class Work:
             self.line(section, name, arriving_name, number(arrives), value)
             return
         formula, numbers = SLOPES[activation].format(unit_name), SLOPES[activation].format(in_formula(h))
-        around = "({})" if activation == "tanh" else "{}"
-        formula, numbers = around.format(formula), around.format(numbers)
         self.line(section, name, f"{arriving_name}·{formula}", f"{in_formula(arrives)}·{numbers}", value)
 
     def update(self, name, weight, gradient):

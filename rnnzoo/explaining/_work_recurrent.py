@@ -2,6 +2,8 @@
 
 from rnnzoo.explaining._work import Work, in_formula, number, signs
 
+KINDS = ["Why", "Whh", "Wxh", "bh", "by"]  # as gradients and updates are listed
+
 
 class RecurrentWork(Work):
     """One recurrent layer and its readout over time: inputs x, hidden states h, outputs y."""
@@ -102,8 +104,8 @@ class RecurrentWork(Work):
                 self.line(section, f"dE/d{name}", "from the output alone: no later timestep", number(only), only)
             arrives, d_z = hidden.d_states[0, t, j], hidden.d_pre_activations[0, t, j]
             self.slope(section, f"dE/dnet_{name}", (f"dE/d{name}", arrives), (name, h), hidden.activation, d_z)
-        for name, gradient, terms in self._shares(t):
-            self.products(section, f"dE/d{name} at {t + 1}", [terms], gradient)
+        for _, (name, _), share, factors in self._shares(t):
+            self.products(section, f"dE/d{name} at {t + 1}", [factors], share)
 
     def _d_net(self, t, i, letter):
         if letter == "y":
@@ -111,49 +113,41 @@ class RecurrentWork(Work):
         return f"dE/dnet_{self._h(t, i)[0]}", self.hidden.d_pre_activations[0, t, i]
 
     def _shares(self, t):
-        """(weight's name, its gradient's share of a timestep, the factors of that) each."""
+        """(path, (weight's name, its value), its gradient's share of a timestep, the factors of that) each."""
+        hidden, readout = self.hidden, self.readout
         for o in range(self.outputs):
             for j in range(self.units):
-                yield self._why(j, o)[0], self.readout.kernel_shares[t][j, o], (self._d_net(t, o, "y"), self._h(t, j))
+                factors = self._d_net(t, o, "y"), self._h(t, j)
+                yield f"{readout.name}/kernel", self._why(j, o), readout.kernel_shares[t][j, o], factors
         for j in range(self.units):
+            d_net = self._d_net(t, j, "h")
             for i in range(self.units):
-                share = self.hidden.recurrent_kernel_shares[t][i, j]
-                yield self._whh(i, j)[0], share, (self._d_net(t, j, "h"), self._h(t - 1, i))
+                share, path = hidden.recurrent_kernel_shares[t][i, j], f"{hidden.name}/recurrent_kernel"
+                yield path, self._whh(i, j), share, (d_net, self._h(t - 1, i))
             for i in range(self.features):
-                yield self._wxh(i, j)[0], self.hidden.kernel_shares[t][i, j], (self._d_net(t, j, "h"), self._x(t, i))
-        for name, layer, unit in (("bh", self.hidden, "h"), ("by", self.readout, "y")):
+                share, path = hidden.kernel_shares[t][i, j], f"{hidden.name}/kernel"
+                yield path, self._wxh(i, j), share, (d_net, self._x(t, i))
+        for letter, layer, unit in (("bh", hidden, "h"), ("by", readout, "y")):
             for i in range(0 if layer.bias is None else len(layer.bias)):
-                yield self._constant(name, layer.bias, i)[0], layer.bias_shares[t][i], (self._d_net(t, i, unit),)
+                weight = self._constant(letter, layer.bias, i)
+                yield f"{layer.name}/bias", weight, layer.bias_shares[t][i], (self._d_net(t, i, unit),)
 
     def _sums(self):
         """The gradients, each the sum of the timesteps' shares, and the update."""
-        hidden, readout = self.hidden, self.readout
-        shares = {}
+        weights, shares = {}, {}
         for t in reversed(range(self.timesteps)):
-            for name, share, _ in self._shares(t):
-                shares.setdefault(name, []).append((t, share))
-        weights = dict(
-            [
-                *(self._why(j, o) for o in range(self.outputs) for j in range(self.units)),
-                *(self._whh(i, j) for j in range(self.units) for i in range(self.units)),
-                *(self._wxh(i, j) for j in range(self.units) for i in range(self.features)),
-            ]
-        )
-        biases = [("bh", hidden), ("by", readout)]
-        for letter, layer in biases:
-            for i in range(0 if layer.bias is None else len(layer.bias)):
-                name, value = self._constant(letter, layer.bias, i)
-                weights[name] = value
-        kernels = {"Why": f"{readout.name}/kernel", "by": f"{readout.name}/bias", "bh": f"{hidden.name}/bias"}
-        kernels |= {"Wxh": f"{hidden.name}/kernel", "Whh": f"{hidden.name}/recurrent_kernel"}
-        moved = {name: value for name, value in weights.items() if kernels[name.split("[")[0]] in self.trained}
-        gradients = {name: sum(share for _, share in shares[name]) for name in moved}
-        for name in moved:
+            for path, (name, value), share, _ in self._shares(t):
+                if path in self.trained:
+                    weights[name] = value
+                    shares.setdefault(name, []).append((t, share))
+        names = sorted(weights, key=lambda name: KINDS.index(name.split("[")[0]))  # each matrix in one piece
+        gradients = {name: sum(share for _, share in shares[name]) for name in names}
+        for name in names:
             formula = " + ".join(f"dE/d{name} at {t + 1}" for t, _ in shares[name])
             numbers = " + ".join(in_formula(share) for _, share in shares[name])
             self.line("The gradients: summed over the timesteps", f"dE/d{name}", formula, numbers, gradients[name])
-        for name, value in moved.items():
-            self.update(name, value, gradients[name])
+        for name in names:
+            self.update(name, weights[name], gradients[name])
 
     def legend(self):
         """What the names stand for."""

@@ -40,6 +40,14 @@ ACTIVATIONS = {
 }
 
 
+def padding_mask(inputs, mask_value=0.0):
+    """(..., timesteps) token ids or (..., timesteps, features) real vectors -> (..., timesteps) bool, as `PaddingMask`.
+
+    Ids are padding where they are 0, vectors where every feature is `mask_value`. What is of whole numbers is ids.
+    """
+    return inputs != 0 if inputs.dtype.kind == "i" else (inputs != mask_value).any(axis=-1)
+
+
 def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None, initial_state=None):
     """(batch, timesteps, features) -> (batch, timesteps, units): the hidden state after every timestep.
 
@@ -52,7 +60,7 @@ def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None
         mask: (batch, timesteps) bool, True where the timestep is used; the state stands still where it is not.
         initial_state: h_0, (batch, units); zeros if `None`.
     """
-    act, _ = _functions(activation)
+    act, _ = functions(activation)
     batch, timesteps, _ = x.shape
     h = np.zeros((batch, kernel.shape[1]), x.dtype) if initial_state is None else initial_state
     states = np.zeros((batch, timesteps, kernel.shape[1]), x.dtype)
@@ -81,7 +89,7 @@ def backward(
         `bias` (units,), `initial_state` (batch, units), `z` (batch, timesteps, units), the dz_t, and `later`
         (batch, timesteps, units), the part of dL/dh_t that arrives from the step after; `d_states` is the other part.
     """
-    _, back = _functions(activation)
+    _, back = functions(activation)
     batch, timesteps, units = states.shape
     first = np.zeros((batch, units), x.dtype) if initial_state is None else initial_state
     d_z, later = np.zeros_like(states), np.zeros_like(states)
@@ -109,8 +117,8 @@ def backward(
     }
 
 
-def _functions(activation):
-    """z -> h, and (z, h, dh) -> dz."""
+def functions(activation):
+    """z -> h, and (z, h, dh) -> dz, of a key of `ACTIVATIONS`; what is functions already, as it is."""
     if not isinstance(activation, str):
         return activation
     act, derivative = ACTIVATIONS[activation]

@@ -65,9 +65,13 @@ class Task:
         """The factory's arguments that the task, not the preset, decides."""
         return {**self.input.model_arguments(architecture), **self.answer.model_arguments(architecture)}
 
+    def is_right(self, given, answer):
+        """Whether an answer counts as the right one."""
+        return given == answer
+
     def score(self, examples, predicted):
         """Metrics of the answers `predicted` for `examples`, as a dict of floats."""
-        right = np.array([p == a for p, a in zip(predicted, examples.answers, strict=True)], float)
+        right = np.array([self.is_right(p, a) for p, a in zip(predicted, examples.answers, strict=True)], float)
         return {self.metric: float(np.average(right, weights=examples.weights)), **self.references()}
 
     def right_answer(self, raw):
@@ -100,7 +104,12 @@ def plain(raw):
     """A raw input as values that JSON has: an array as nested lists of the shortest decimal numbers."""
     if isinstance(raw, np.ndarray):
         return [plain(part) for part in raw]
-    return float(str(raw)) if isinstance(raw, np.floating) else raw
+    return decimal(raw) if isinstance(raw, np.floating) else raw
+
+
+def decimal(number):
+    """The shortest decimal number that means the same 32-bit one: 0.1, not 0.10000000149011612."""
+    return float(str(np.float32(number)))
 
 
 def split(count, held_out, seed):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._inputs import short
+from rnnzoo.tasks._task import decimal
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -101,8 +102,11 @@ class RealAnswer:
 
     def parse(self, text):
         """The number that `text` writes."""
-        ((number,),) = parse(text, False, "expected one number, for example '0.5'", width=1)
-        return number
+        expected = "expected one number, for example '0.5'"
+        (row,) = parse(text, False, expected)
+        if len(row) != 1:
+            raise InputError(f"{len(row)} numbers; {expected}")
+        return row[0]
 
     def targets(self, answers):
         """Answers -> targets (batch, 1) and their weights (batch,)."""
@@ -177,19 +181,13 @@ class VectorAnswer:
         return [self.of_rows(tuple(tuple(map(decimal, vector)) for vector in row)) for row in rows]
 
 
-def decimal(number):
-    """The shortest decimal number that means the same 32-bit one: 0.1, not 0.10000000149011612."""
-    return float(str(np.float32(number)))
-
-
-def parse(value, sequence, expected, width=None):
+def parse(value, sequence, expected):
     """Text or nested numbers -> a tuple of rows, each a tuple of floats; one row where there are no timesteps.
 
     Args:
         value: the text, or the numbers.
         sequence: whether there are timesteps.
         expected: what would be right, in words.
-        width: how many numbers each row must have; any if `None`.
 
     Raises:
         InputError: it is empty, or holds what is no finite number; it says which, and where.
@@ -209,8 +207,6 @@ def parse(value, sequence, expected, width=None):
             if isinstance(number, bool) or not isinstance(number, numbers.Real) or not abs(number) <= LARGEST:
                 where = f"number {i} of timestep {t}" if sequence else f"number {i}"
                 raise InputError(f"'{short(str(number))}' ({where}) is no number of 32 bits; {expected}")
-        if width is not None and len(row) != width:
-            raise InputError(f"{len(row)} numbers; {expected}")
         found.append(tuple(map(float, row)))
     return tuple(found)
 

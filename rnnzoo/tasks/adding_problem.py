@@ -5,8 +5,8 @@ import functools
 import numpy as np
 
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._task import Examples, Task
-from rnnzoo.tasks._vectors import RealAnswer, VectorInput, decimal
+from rnnzoo.tasks._task import Examples, Task, decimal
+from rnnzoo.tasks._vectors import RealAnswer, VectorInput
 
 SHORTEST, SHORT, FEW = 2, 20, 0.25
 
@@ -86,15 +86,13 @@ class AddingProblem(Task):
     def samples(self):
         return ["0.3:0 0.5:1 0.2:0 0.4:1", "0.9:1 0.8:1", "0.25:0 0.5:1 0.75:0 1:0 0.75:1 0.5:0", "0:1 0.1:0 0.2:0 0.3:1"]
 
+    def is_right(self, given, answer):
+        return abs(given - answer) <= self.answer.tolerance
+
     def score(self, examples, predicted):
         """Beside the share that is right, the mean squared error."""
         error = np.mean((np.array(predicted) - np.array(examples.answers)) ** 2)
-        return {**super().score(examples, self._rounded(examples, predicted)), "mean_squared_error": float(error)}
-
-    def _rounded(self, examples, predicted):
-        """The right answer in place of each prediction that is near enough."""
-        pairs = zip(predicted, examples.answers, strict=True)
-        return [answer if abs(given - answer) <= self.answer.tolerance else given for given, answer in pairs]
+        return {**super().score(examples, predicted), "mean_squared_error": float(error)}
 
     def _draw(self, count, shortest, longest, stream):
         rng = np.random.default_rng([self.split_seed, longest, *stream])

@@ -52,11 +52,17 @@ class WorkedExample(Task):
 
     def score(self, examples, predicted):
         """The share that is within the tolerance, and the half squared error, summed over outputs and timesteps."""
-        pairs = list(zip(examples.answers, predicted, strict=True))
-        errors = [[p - a for a, p in zip(_flat(answer), _flat(given), strict=True)] for answer, given in pairs]
-        right = [max(map(abs, row)) <= self.answer.tolerance for row in errors]
+        errors = [_errors(*pair) for pair in zip(predicted, examples.answers, strict=True)]
         error = sum(e**2 for row in errors for e in row) / 2 / len(errors)
-        return {self.metric: sum(right) / len(right), "half_squared_error": error}
+        return {**super().score(examples, predicted), "half_squared_error": error}
+
+    def is_right(self, given, answer):
+        return max(map(abs, _errors(given, answer))) <= self.answer.tolerance
+
+
+def _errors(given, answer):
+    """How far off each number is."""
+    return [g - a for g, a in zip(_flat(given), _flat(answer), strict=True)]
 
 
 def _flat(answer):
