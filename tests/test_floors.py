@@ -26,6 +26,7 @@ FLOORS = {
     "rounding": 3,
     "decoding": 3,
     "stepping": 3,
+    "streaming": 3,
     "building": 3,
     "serving": 3,
     "epochs": 3,

@@ -76,13 +76,30 @@ class TextInput:
     def _character(self, symbol, position, padded):
         if isinstance(symbol, str):
             return symbol
+        where = "" if position is None else f" at position {position}"
         if not _is_number(symbol) or not 0 <= symbol <= len(self.alphabet) or symbol != int(symbol):
-            raise InputError(f"{symbol!r} at position {position} is no token id; ids run from 1 to {len(self.alphabet)}")
+            raise InputError(f"{symbol!r}{where} is no token id; ids run from 1 to {len(self.alphabet)}")
         if symbol == 0:
             if padded or "0" not in self.alphabet:
-                raise InputError(f"0 at position {position} is padding's id and stands inside the sequence")
+                raise InputError(f"0{where} is padding's id and stands inside the sequence")
             return "0"
         return self.alphabet[int(symbol) - 1]
+
+    def timestep(self, raw):
+        """One timestep, a character or its number in a row (see `join`) -> its token id.
+
+        What can only be said of a whole string, such as a plus sign in the middle, is not checked.
+
+        Raises:
+            InputError: it is not one character that can occur.
+        """
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8", "replace")
+        if not isinstance(raw, str):
+            raw = self._character(raw, None, padded=False)
+        if len(raw) != 1 or raw not in self.alphabet:
+            raise InputError(f"'{short(raw)}'; expected one character of {self.hint}, for example {self.example[0]}")
+        return self.alphabet.index(raw) + 1
 
     def tensor(self, checked):
         """A list of what `check` returned -> (batch,) strings."""

@@ -54,6 +54,25 @@ class VectorInput:
                 raise InputError(f"{where}: {len(row)} number{'' if len(row) == 1 else 's'}; {expected}")
         return np.array(rows if self.sequence else rows[0], np.float32)
 
+    def timestep(self, raw):
+        """One timestep of a sequence, text such as `1:0.5` or numbers -> a float32 array (width,).
+
+        Raises:
+            InputError: it is no finite number (which), of another width, or what padding looks like.
+        """
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8", "replace")
+        if isinstance(raw, str) and not raw.lstrip().startswith("["):
+            raw = raw.replace(":", " ")
+        plural = "" if self.width == 1 else "s"
+        expected = f"expected {self.width} number{plural}, for example '{self.example.split()[0]}'"
+        raw = [raw] if isinstance(raw, numbers.Real) and not isinstance(raw, bool) else raw
+        (row,) = parse(raw, False, expected, width=self.width)
+        frame = np.array(row, np.float32)
+        if self.pads and (frame == self.mask_value).all():
+            raise InputError(f"a timestep of nothing but {self.mask_value:g} is padding; {expected}")
+        return frame
+
     def join(self, symbols, padded):
         """A row of numbers, or of rows of them, as it is; without the padding at the end where there may be some."""
         if padded and self.pads:
@@ -210,7 +229,7 @@ def parse(value, sequence, expected, width=None):
                 where = f"number {i} of timestep {t}" if sequence else f"number {i}"
                 raise InputError(f"'{short(str(number))}' ({where}) is no number of 32 bits; {expected}")
         if width is not None and len(row) != width:
-            raise InputError(f"{len(row)} numbers; {expected}")
+            raise InputError(f"{len(row)} number{'' if len(row) == 1 else 's'}; {expected}")
         found.append(tuple(map(float, row)))
     return tuple(found)
 
