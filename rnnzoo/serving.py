@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnnzoo.decoding import Decoder
+from rnnzoo.sampling import Sampler
 from rnnzoo.tasks._inputs import TextInput
 
 
@@ -35,7 +36,22 @@ class Serving:
 
     def scores(self, raw):
         """(batch,) raw inputs -> the model's outputs, of the steps that greedy decoding took where it writes."""
-        return self._run(self.task.input.front(raw))[1]
+        return self.scores_of(self.task.input.front(raw))
+
+    def scores_of(self, inputs):
+        """(batch, ...) what the front made of raw inputs -> the same."""
+        return self._run(inputs)[1]
+
+    def sampled(self, raw, temperature, top_k, seed, max_length):
+        """(batch,) raw inputs -> a dict of named answers, drawn token by token (see `Sampler`).
+
+        The texts have at most `max_length` characters, an int32 scalar tensor, 1 or more.
+        """
+        check = tf.debugging.Assert(max_length >= 1, ["expected a max_length of 1 or more; got", max_length])
+        with tf.control_dependencies([check]):
+            inputs, max_length = self.task.input.front(raw), tf.identity(max_length)
+        written, _ = self.decoder(inputs, Sampler(temperature, top_k, seed), max_length)
+        return self.task.answer.back(written, inputs)
 
     def _run(self, inputs):
         return (None, self.model(inputs)) if self.decoder is None else self.decoder(inputs)

@@ -28,6 +28,7 @@ FLOORS = {
     "stepping": 3,
     "streaming": 3,
     "building": 3,
+    "sampling": 3,
     "serving": 3,
     "epochs": 3,
     "userdata": 3,
