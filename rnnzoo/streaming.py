@@ -203,7 +203,8 @@ class Stream:
     def _read(self, path):
         """The arrays of a file, once it is known to be the state of this model."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here: NumPy leaves a file open that is no whole archive.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             about = json.loads(arrays.pop(ABOUT).tobytes())
             preset, fingerprint = about["preset"], about["fingerprint"]

@@ -1,12 +1,12 @@
 """What an export says of itself: which preset it is of, and what stands between raw input and tensors."""
 
-import hashlib
 import json
 
 import keras
 import tensorflow as tf
 
 import rnnzoo
+from rnnzoo.building import sha256
 
 
 def about(predictor):
@@ -34,7 +34,7 @@ def write_json(path, value):
 def checksums(folder):
     """Every file in a folder -> its sha256."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
 
 
 def _plain(part):
@@ -43,7 +43,8 @@ def _plain(part):
     return {
         name: value
         for name, value in vars(part).items()
-        if not name.startswith("_") and all(isinstance(one, plain) for one in (value if isinstance(value, list) else [value]))
+        if not name.startswith("_")
+        and all(isinstance(one, plain) for one in (value if isinstance(value, list) else [value]))
     }
 
 

@@ -30,7 +30,13 @@ def write_saved_model(predictor, folder):
     requests = [(name, _named(signature, example)) for name, (_, signature, example) in endpoints.items()]
     write_warmup(extra / WARMUP, predictor.preset.name, requests)
     described = {name: _described(signature) for name, (_, signature, _) in endpoints.items()}
-    content = {"format": "saved-model", **about(predictor), "endpoints": described, **_first_step(predictor), "sha256": files}
+    content = {
+        "format": "saved-model",
+        **about(predictor),
+        "endpoints": described,
+        **_first_step(predictor),
+        "sha256": files,
+    }
     write_json(extra / ABOUT, content)
 
 
@@ -76,7 +82,7 @@ def _writing(serving, raw, example, whole, size, front):
     decoder = serving.decoder
 
     def start(inputs):
-        return dict(decoder.start(_known(inputs, size)))
+        return serving.states_of(_known(inputs, size))
 
     fed = tf.fill([front.shape[0]], decoder.start_token) if decoder.tokens else tf.zeros([front.shape[0], decoder.width])
     options = {"temperature": tf.float32, "top_k": tf.int32, "seed": tf.int64, "max_length": tf.int32}

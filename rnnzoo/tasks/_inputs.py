@@ -126,7 +126,9 @@ class TextInput:
     def _checked(self, raw):
         """`raw`, once it is known to match: what comes after must not fail first, with a message that says less."""
         matches = tf.strings.regex_full_match(raw, self.pattern)
-        message = [f"expected {self.hint}; got", tf.boolean_mask(raw, ~matches)]
+        # Cut, and made UTF-8: a message that is neither short nor text could not be read, nor raised by Python.
+        wrong = tf.strings.unicode_transcode(tf.strings.substr(tf.boolean_mask(raw, ~matches), 0, 40), "UTF-8", "UTF-8")
+        message = [f"expected {self.hint}; got", wrong]
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(matches), message)]):
             return tf.identity(raw)
 

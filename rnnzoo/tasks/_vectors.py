@@ -97,7 +97,12 @@ class VectorInput:
     def front(self, raw):
         """float32 (batch, ..., width) -> the same. Runs in a graph."""
         message = [f"expected {self.hint}, all of them finite; got", raw]
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]):
+        checks = [tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]
+        if self.sequence:
+            batch, timesteps = tf.unstack(tf.shape(raw)[:2])
+            some = (timesteps > 0) | (batch == 0)
+            checks.append(tf.debugging.Assert(some, [f"expected {self.hint}; got no timesteps"]))
+        with tf.control_dependencies(checks):
             return tf.identity(raw)
 
 
