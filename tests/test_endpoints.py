@@ -194,7 +194,7 @@ def test_steps_are_the_whole(name, endpoints):
         np.testing.assert_allclose(step[:length], score[:length], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in list_presets()])
+@pytest.mark.parametrize("name", list_presets())
 def test_samples(name, endpoints):
     job, zoo = endpoints[0][name], endpoints[1][name]
     if not writes(zoo):
