@@ -10,18 +10,27 @@ from rnnzoo.registry import load_preset
 
 @click.command("export")
 @click.argument("preset")
-@click.option("--format", "format", default="saved-model", show_default=True, help="What to write: saved-model.")
+@click.option("--format", default="saved-model", show_default=True, help="What to write: saved-model, keras, or all.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write; ./PRESET if not given.")
 @force
 @as_json
 def command(preset, format, output, force, as_json):
-    """Export the trained weights of a PRESET (or a run's folder) with the preprocessing: raw input in, answer out."""
+    """Export the trained weights of a PRESET (or a run's folder) with the preprocessing: raw input in, answer out.
+
+    `saved-model` needs TensorFlow alone where it runs, and has the endpoints serving_default, scores, and where the model
+    has them step, start and sample. `keras` is the plain Keras model with its preprocessing as JSON beside it. `all` writes
+    each into a folder of its own.
+    """
     loaded = load_preset(preset)
     loaded.metadata()
     import rnnzoo
 
     path = rnnzoo.export(preset, Path(loaded.name) if output is None else output, format=format, force=force)
+    from rnnzoo.exporting import FORMATS
+
     if as_json:
         print_json({"path": str(path), "format": format, "preset": loaded.name})
+    elif format in FORMATS:
+        click.echo(f"{format}: {path} ({FORMATS[format].holds})")
     else:
-        click.echo(f"SavedModel: {path} (version folder {path / '1'}, signature serving_default)")
+        click.echo("\n".join(f"{name}: {path / name} ({each.holds})" for name, each in FORMATS.items()))

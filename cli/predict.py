@@ -16,6 +16,8 @@ from rnnzoo.registry import load_preset
 
 # So many answers are printed together, or fewer of so many characters: memory stays bounded.
 BLOCK, BLOCK_CHARACTERS = 8192, 2**22
+# A line of a stream is one timestep; none is as long as this many bytes.
+LINE = 2**20
 # What fits one block and is no longer than this is a table; beyond it, columns are as wide as the first block needs.
 TABLE, COLUMN = 1000, 120
 
@@ -24,20 +26,31 @@ TABLE, COLUMN = 1000, 120
 @click.argument("preset")
 @click.argument("samples", nargs=-1)
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Read samples from a file, one a line.")
+@click.option("--stream", is_flag=True, help="Each line is one timestep, answered at once; an empty line ends a sequence.")
 @as_json
-def command(preset, samples, file, as_json):
+def command(preset, samples, file, stream, as_json):
     """Answer SAMPLES with the trained weights of a PRESET (or a run's folder).
 
     SAMPLES are raw inputs; `-` reads them from standard input, and the name of a file reads them from it, one a line.
 
     Many lines are answered block by block, in order, while they are read. At a wrong line the command stops with exit code
     2; of over 8,192 lines, the answers before it are printed all the same, JSON without its closing bracket.
+
+    With --stream, each line of `-` or of a file is one timestep of a sequence: a character, or numbers such as 0.3:1. Its
+    answer is that to the sequence so far, and is printed before the next line is read; --json prints an object a line. An
+    empty line ends the sequence, is answered by an empty line, and the next line begins a new one. At a wrong line the
+    command stops with exit code 2. Models that need the whole sequence, in both directions for one, cannot stream.
     """
     load_preset(preset).metadata()
     if file is None and not samples:
         raise click.UsageError("no samples: give them as arguments, as a file's name, or as - for standard input")
     if file is not None and samples:
         raise click.UsageError("give samples or --file, not both")
+    if stream:
+        if len(samples) > 1:
+            raise click.UsageError("--stream takes - for standard input or the name of one file")
+        _stream_quietly(preset, file if samples in ((), ("-",)) else Path(samples[0]), as_json)
+        return
     import rnnzoo
 
     zoo = rnnzoo.from_preset(preset)
@@ -52,6 +65,41 @@ def command(preset, samples, file, as_json):
             _answer(zoo, _lines(source, name), None, as_json, lambda n: f"{name}, line {n}")
         else:
             _answer(zoo, samples, len(samples), as_json)
+
+
+def _stream_quietly(preset, file, as_json):
+    """Streams until the lines end or an interrupt does it, which is how one without end is ended."""
+    try:
+        import rnnzoo
+
+        stream = rnnzoo.from_preset(preset).stream()
+        with contextlib.ExitStack() as stack:
+            source = sys.stdin.buffer if file is None else stack.enter_context(_open(file))
+            _stream(stream, source, "standard input" if file is None else file, as_json)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+
+
+def _stream(stream, source, where, as_json):
+    """Answers line by line; nothing is kept of what is answered."""
+    number = 0
+    while data := source.readline(LINE):
+        number += 1
+        if len(data) == LINE and not data.endswith(b"\n"):
+            raise InputError(f"{where}, line {number}: longer than {LINE:,} bytes; expected one timestep a line")
+        try:
+            line = data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}, line {number}: cannot be read as UTF-8 text: {error}") from None
+        if line and (line.strip() or stream.takes(line)):  # a space may be a character that is meant
+            line = line.strip() or line
+            answer = stream.push(line, where=f"{where}, line {number}")
+            shown = _shown([answer] if isinstance(answer, tuple) else answer)
+            found = {"timestep": stream.timesteps, "input": line, "answer": answer}
+        else:
+            shown, found = "", {"end": True, "timesteps": stream.timesteps}
+            stream.reset()
+        click.echo(json.dumps(found, ensure_ascii=False) if as_json else shown)  # flushed, line by line
 
 
 def _answer(zoo, inputs, total, as_json, where=None):

@@ -32,6 +32,7 @@ _HOMES = {
     "evaluate": "evaluating",
     "Predictor": "predicting",
     "from_preset": "predicting",
+    "Stream": "streaming",
     "export": "exporting",
     "RnnzooError": "errors",
     "InputError": "errors",

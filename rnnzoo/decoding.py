@@ -1,5 +1,6 @@
 """Step-by-step decoding of the models that write: from the initial state, without going over the prefix again."""
 
+import keras
 import tensorflow as tf
 
 from rnnzoo.architectures import encoder_decoder, one_to_many
@@ -25,6 +26,7 @@ class Decoder:
     Attributes:
         start: `keras.Model`, inputs -> states.
         step: `keras.Model`, what was fed and states -> outputs and new states.
+        vocabulary_size: how many token ids can be fed, padding included; `None` where vectors are.
     """
 
     def __init__(self, model, *, max_length, start_token=0, end_token=None):
@@ -35,12 +37,16 @@ class Decoder:
         fed = self.step.input["fed"]
         self.tokens, self.width = len(fed.shape) == 1, None if len(fed.shape) == 1 else fed.shape[1]
         self.outputs = self.step.output["outputs"].shape[-1]
+        # What softmax would turn into the outputs, for those who draw.
+        probabilities = model.get_layer("readout").activation is keras.activations.softmax
+        self.logits = tf.math.log if probabilities else tf.identity
         self._check(model, module)
 
     def _check(self, model, module):
         """Refuses what the model could not have been trained to begin with, or cannot be fed."""
         layers = {layer.name: layer for layer in model.layers}
         ids = _vocabulary_size(layers) if self.tokens else self.outputs
+        self.vocabulary_size = ids if self.tokens else None
         if ids < self.outputs or (not self.tokens and self.width != self.outputs):
             raise InputError(f"'{model.name}' cannot be fed its own {self.outputs} outputs: its target is of another width")
         if not self.tokens:
@@ -61,14 +67,20 @@ class Decoder:
         if self.end_token is not None and not 1 <= self.end_token < self.outputs:
             raise InputError(f"end_token={self.end_token}: expected a token id from 1 to {self.outputs - 1}")
 
-    def __call__(self, inputs):
+    def __call__(self, inputs, choose=None, max_length=None):
         """inputs (batch, ...) -> what was written, and the outputs behind it.
+
+        Args:
+            choose: a function: logits (batch, tokens) without id 0, and the number of the step -> (batch,) int32, which of
+                them to write (see `rnnzoo.sampling.Sampler`); the likeliest if `None`.
+            max_length: how many steps are taken at the most, an int32 scalar tensor; as was decided above if `None`.
 
         Returns:
             written: token ids (batch, steps), 0 after the end token, the end token included; or vectors
                 (batch, steps, outputs). `steps` is as many as the longest row took.
             outputs: (batch, steps, outputs).
         """
+        max_length = self.max_length if max_length is None else max_length
         states = self.start(inputs)
         batch = tf.shape(next(iter(states.values())))[0]
         if self.tokens:
@@ -81,14 +93,17 @@ class Decoder:
         done = tf.zeros([batch], tf.bool)
 
         def going(t, done, *_):
-            return (t == 0) | ((t < self.max_length) & ~tf.reduce_all(done))
+            return (t == 0) | ((t < max_length) & ~tf.reduce_all(done))
 
         def step(t, done, fed, states, written, outputs):
             result = dict(self.step({"fed": fed, **states}))
             output = result.pop("outputs")
             if self.tokens:
                 # Id 0 is padding, which nothing writes.
-                token = tf.argmax(output[:, 1:], axis=-1, output_type=tf.int32) + 1
+                if choose is None:
+                    token = tf.argmax(output[:, 1:], axis=-1, output_type=tf.int32) + 1
+                else:
+                    token = choose(self.logits(output)[:, 1:], t) + 1
                 fed = tf.where(done, 0, token)
                 if self.end_token is not None:
                     done = done | (token == self.end_token)

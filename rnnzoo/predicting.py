@@ -7,6 +7,7 @@ from rnnzoo.building import create_task, load_trained
 from rnnzoo.errors import InputError
 from rnnzoo.registry import load_preset
 from rnnzoo.serving import CompiledAnswers, Serving
+from rnnzoo.streaming import Stepper, Stream
 
 # A batch holds at most so many timesteps, padding included, and so many samples: memory stays bounded at any length.
 TIMESTEPS, SAMPLES = 2**20, 1024
@@ -30,6 +31,7 @@ class Predictor:
         self._answers = tf.function(serving.answers, input_signature=[task.input.spec], autograph=False)
         self._compiled = CompiledAnswers(serving)
         self._scores = tf.function(serving.scores, input_signature=[task.input.spec], autograph=False)
+        self._stepper = None
 
     def predict(self, inputs, progress=None):
         """A list of answers, one for each raw input, in order.
@@ -117,6 +119,17 @@ class Predictor:
             length = len(row) if self.task.answer.generated else self.task.input.steps(checked[i])
             padded[i, :length] = row[:length]
         return padded
+
+    def stream(self):
+        """A `Stream`: takes one timestep of a new sequence at a time and answers at each, as `predict` would.
+
+        Raises:
+            InputError: the model needs its whole input first: it runs in both directions, reads its whole source before it
+                writes, or has no timesteps.
+        """
+        if self._stepper is None:
+            self._stepper = Stepper(self.model, self.preset, self.task)
+        return Stream(self._stepper)
 
     def check(self, inputs):
         """The inputs as the task's front takes them; what `predict` and `scores` begin with."""

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnnzoo.decoding import Decoder
+from rnnzoo.sampling import Sampler
 from rnnzoo.tasks._inputs import TextInput
 
 
@@ -26,7 +27,7 @@ class Serving:
 
     def answers(self, raw):
         """(batch,) raw inputs -> a dict of named answers."""
-        return self.answers_of(self.task.input.front(raw))
+        return self.answers_of(self._front(raw))
 
     def answers_of(self, inputs):
         """(batch, ...) what the front made of raw inputs -> a dict of named answers."""
@@ -35,7 +36,37 @@ class Serving:
 
     def scores(self, raw):
         """(batch,) raw inputs -> the model's outputs, of the steps that greedy decoding took where it writes."""
-        return self._run(self.task.input.front(raw))[1]
+        return self._run(self._front(raw))[1]
+
+    def scores_of(self, inputs):
+        """(batch, ...) what the front made of raw inputs -> the same."""
+        return self._run(self._at_least_one_timestep(inputs))[1]
+
+    def states_of(self, inputs):
+        """(batch, ...) what the front made of raw inputs -> the states that a model which writes begins with."""
+        return dict(self.decoder.start(self._at_least_one_timestep(inputs)))
+
+    def sampled(self, raw, temperature, top_k, seed, max_length):
+        """(batch,) raw inputs -> a dict of named answers, drawn token by token (see `Sampler`).
+
+        The texts have at most `max_length` characters, an int32 scalar tensor, 1 or more.
+        """
+        check = tf.debugging.Assert(max_length >= 1, ["expected a max_length of 1 or more; got", max_length])
+        with tf.control_dependencies([check]):
+            inputs, max_length = self._front(raw), tf.identity(max_length)
+        written, _ = self.decoder(inputs, Sampler(temperature, top_k, seed), max_length)
+        return self.task.answer.back(written, inputs)
+
+    def _front(self, raw):
+        return self._at_least_one_timestep(self.task.input.front(raw))
+
+    def _at_least_one_timestep(self, inputs):
+        """Inputs, of one timestep of padding where they have none, as those of an empty batch: a loop needs one."""
+        rank = inputs.shape.rank
+        if rank == 3 or inputs.dtype.is_integer:
+            padding = [[0, 0], [0, tf.cast(tf.shape(inputs)[1] == 0, tf.int32)], [0, 0]][:rank]
+            inputs = tf.pad(inputs, padding, constant_values=getattr(self.task.input, "mask_value", None) or 0)
+        return inputs
 
     def _run(self, inputs):
         return (None, self.model(inputs)) if self.decoder is None else self.decoder(inputs)

@@ -20,3 +20,14 @@ def pytest_configure(config):
 def rng():
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory):
+    """A folder in which every preset is exported as a SavedModel, by its name."""
+    import rnnzoo
+
+    folder = tmp_path_factory.mktemp("saved-models")
+    for name in rnnzoo.list_presets():
+        rnnzoo.export(name, folder / name)
+    return folder

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 import rnnzoo
-from rnnzoo.building import create_task
+from rnnzoo.building import create_task, sha256
+from rnnzoo.exporting import FORMATS, Format
 from rnnzoo.registry import list_presets, load_preset
 
 READER = """
@@ -38,12 +40,11 @@ json.dump(work, open(sys.argv[1], "w"))
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def exports(saved_models, tmp_path_factory):
     """Every preset, exported and read by a process that imports TensorFlow alone."""
     folder = tmp_path_factory.mktemp("exports")
     work = {}
     for name in list_presets():
-        rnnzoo.export(name, folder / name)
         inputs = create_task(load_preset(name)).train().inputs
         raw = [inputs[i] for i in np.linspace(0, len(inputs) - 1, 12).astype(int)]
         bad = [-1] if isinstance(raw[0], int) else ["x"]
@@ -52,7 +53,7 @@ def exports(tmp_path_factory):
             bad = [[[float("nan")] * len(raw[0][0])]] if isinstance(raw[0][0], list) else [[float("nan")] * len(raw[0])]
         if name.startswith("digit-sum") and name != "digit-sum-seq2seq":
             raw += ["0", "9" * 300]
-        work[name] = {"path": str(folder / name / "1"), "raw": raw, "bad": bad}
+        work[name] = {"path": str(saved_models / name / "1"), "raw": raw, "bad": bad}
     (folder / "work.json").write_text(json.dumps(work))
     subprocess.run([sys.executable, "-c", READER, str(folder / "work.json")], check=True, capture_output=True)
     return folder, json.loads((folder / "work.json").read_text())
@@ -92,8 +93,8 @@ def test_bad_input_is_refused_in_the_graph(name, exports):
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_the_layout(name, exports):
-    folder = exports[0] / name
+def test_the_layout(name, saved_models):
+    folder = saved_models / name
     assert [path.name for path in folder.iterdir()] == ["1"]
     assert (folder / "1" / "saved_model.pb").is_file() and (folder / "1" / "variables").is_dir()
 
@@ -126,7 +127,7 @@ def test_outputs_and_formats_that_are_refused(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(rnnzoo.InputError, match="exists"):
         rnnzoo.export("digit-sum", tmp_path / "there")
-    with pytest.raises(rnnzoo.InputError, match="format 'pickle': expected one of saved-model"):
+    with pytest.raises(rnnzoo.InputError, match="format 'pickle': expected one of saved-model, keras"):
         rnnzoo.export("digit-sum", tmp_path / "new", format="pickle")
     with pytest.raises(rnnzoo.InputError, match="unknown preset"):
         rnnzoo.export("digit-sun", tmp_path / "new")
@@ -134,3 +135,40 @@ def test_outputs_and_formats_that_are_refused(tmp_path):
     rnnzoo.export("digit-sum", tmp_path / "new")
     rnnzoo.export("digit-sum", tmp_path / "new", force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_keras_files_hold_the_model_and_what_stands_around_it(name, tmp_path):
+    zoo = rnnzoo.from_preset(name)
+    rnnzoo.export(zoo, tmp_path / "out", format="keras")
+    about = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.keras", "preprocessing.json"]
+    assert about["preset"] == name and about["input"]["name"] == zoo.task.input.name
+    assert about["answer"]["name"] == zoo.task.answer.name
+    assert about["sha256"]["model.keras"] == sha256(tmp_path / "out" / "model.keras")
+    model = keras.saving.load_model(tmp_path / "out" / "model.keras")
+    for loaded, weight in zip(model.get_weights(), zoo.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(loaded, weight)
+    if "tokens" in about["input"]:  # what is needed to feed the model without rnnzoo
+        text = zoo.task.input.example
+        ids = [about["input"]["tokens"].index(c) for c in text][:: -1 if about["input"]["reverse"] else 1]
+        ids += [len(about["input"]["tokens"]) - 1] * about["input"]["end_token"]
+        assert zoo.task.input.front([text]).numpy().tolist() == [ids]
+
+
+def test_all_formats_at_once(tmp_path):
+    rnnzoo.export("digit-sum", tmp_path / "out", format="all")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FORMATS)
+    assert all((tmp_path / "out" / name / one.marker).is_file() for name, one in FORMATS.items())
+    rnnzoo.export("digit-sum", tmp_path / "out", format="all", force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "all"])
+def test_nothing_is_left_half_written(name, tmp_path, monkeypatch):
+    """Whatever breaks off, an interrupt included."""
+    fails = Format(lambda predictor, folder: (folder / "half").write_text("x") and 1 / 0, "half", "nothing")
+    monkeypatch.setitem(FORMATS, name if name != "all" else "keras", fails)
+    with pytest.raises(ZeroDivisionError):
+        rnnzoo.export("digit-sum", tmp_path / "deep" / "out", format=name)
+    assert list(tmp_path.iterdir()) == []

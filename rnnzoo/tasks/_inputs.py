@@ -76,13 +76,30 @@ class TextInput:
     def _character(self, symbol, position, padded):
         if isinstance(symbol, str):
             return symbol
+        where = "" if position is None else f" at position {position}"
         if not _is_number(symbol) or not 0 <= symbol <= len(self.alphabet) or symbol != int(symbol):
-            raise InputError(f"{symbol!r} at position {position} is no token id; ids run from 1 to {len(self.alphabet)}")
+            raise InputError(f"{symbol!r}{where} is no token id; ids run from 1 to {len(self.alphabet)}")
         if symbol == 0:
             if padded or "0" not in self.alphabet:
-                raise InputError(f"0 at position {position} is padding's id and stands inside the sequence")
+                raise InputError(f"0{where} is padding's id and stands inside the sequence")
             return "0"
         return self.alphabet[int(symbol) - 1]
+
+    def timestep(self, raw):
+        """One timestep, a character or its number in a row (see `join`) -> its token id.
+
+        What can only be said of a whole string, such as a plus sign in the middle, is not checked.
+
+        Raises:
+            InputError: it is not one character that can occur.
+        """
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8", "replace")
+        if not isinstance(raw, str):
+            raw = self._character(raw, None, padded=False)
+        if len(raw) != 1 or raw not in self.alphabet:
+            raise InputError(f"'{short(raw)}'; expected one character of {self.hint}, for example {self.example[0]}")
+        return self.alphabet.index(raw) + 1
 
     def tensor(self, checked):
         """A list of what `check` returned -> (batch,) strings."""
@@ -109,7 +126,9 @@ class TextInput:
     def _checked(self, raw):
         """`raw`, once it is known to match: what comes after must not fail first, with a message that says less."""
         matches = tf.strings.regex_full_match(raw, self.pattern)
-        message = [f"expected {self.hint}; got", tf.boolean_mask(raw, ~matches)]
+        # Cut, and made UTF-8: a message that is neither short nor text could not be read, nor raised by Python.
+        wrong = tf.strings.unicode_transcode(tf.strings.substr(tf.boolean_mask(raw, ~matches), 0, 40), "UTF-8", "UTF-8")
+        message = [f"expected {self.hint}; got", wrong]
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(matches), message)]):
             return tf.identity(raw)
 

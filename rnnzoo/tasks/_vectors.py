@@ -55,6 +55,27 @@ class VectorInput:
                 raise InputError(f"{where}: {len(row)} number{'' if len(row) == 1 else 's'}; {expected}")
         return np.array(rows if self.sequence else rows[0], np.float32)
 
+    def timestep(self, raw):
+        """One timestep of a sequence, text such as `1:0.5` or numbers -> a float32 array (width,).
+
+        Raises:
+            InputError: it is no finite number (which), of another width, or what padding looks like.
+        """
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8", "replace")
+        if isinstance(raw, str) and not raw.lstrip().startswith("["):
+            raw = raw.replace(":", " ")
+        plural = "" if self.width == 1 else "s"
+        expected = f"expected {self.width} number{plural}, for example '{self.example.split()[0]}'"
+        raw = [raw] if isinstance(raw, numbers.Real) and not isinstance(raw, bool) else raw
+        (row,) = parse(raw, False, expected)
+        if len(row) != self.width:
+            raise InputError(f"{len(row)} number{'' if len(row) == 1 else 's'}; {expected}")
+        frame = np.array(row, np.float32)
+        if self.pads and (frame == self.mask_value).all():
+            raise InputError(f"a timestep of nothing but {self.mask_value:g} is padding; {expected}")
+        return frame
+
     def join(self, symbols, padded):
         """A row of numbers, or of rows of them, as it is; without the padding at the end where there may be some."""
         if padded and self.pads:
@@ -79,7 +100,12 @@ class VectorInput:
     def front(self, raw):
         """float32 (batch, ..., width) -> the same. Runs in a graph."""
         message = [f"expected {self.hint}, all of them finite; got", raw]
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]):
+        checks = [tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(raw)), message)]
+        if self.sequence:
+            batch, timesteps = tf.unstack(tf.shape(raw)[:2])
+            some = (timesteps > 0) | (batch == 0)
+            checks.append(tf.debugging.Assert(some, [f"expected {self.hint}; got no timesteps"]))
+        with tf.control_dependencies(checks):
             return tf.identity(raw)
 
 

@@ -20,15 +20,25 @@ class MarkedNumbers(VectorInput):
 
     def check(self, raw):
         checked = super().check(raw)
-        numbers, markers = checked.T
+        self._check_values(checked, " at timestep {}")
+        marked = checked[:, 1].sum()
+        if marked != 2:
+            raise InputError(f"{marked:.0f} markers are 1; expected {self.hint}, for example '{self.example}'")
+        return checked
+
+    def timestep(self, raw):
+        """One timestep -> a float32 array (2,); that two are marked can only be said of a whole sequence."""
+        frame = super().timestep(raw)
+        self._check_values(frame[None], "")
+        return frame
+
+    def _check_values(self, frames, where):
+        numbers, markers = frames.T
         for wrong, what in (((numbers < 0) | (numbers > 1), "number"), ((markers != 0) & (markers != 1), "marker")):
             if wrong.any():
                 t = int(wrong.argmax())
-                value = checked[t, int(what == "marker")]
-                raise InputError(f"the {what} {value:g} at timestep {t + 1}; expected {self.hint}")
-        if markers.sum() != 2:
-            raise InputError(f"{markers.sum():.0f} markers are 1; expected {self.hint}, for example '{self.example}'")
-        return checked
+                value = frames[t, int(what == "marker")]
+                raise InputError(f"the {what} {value:g}{where.format(t + 1)}; expected {self.hint}")
 
 
 class AddingProblem(Task):
