@@ -30,20 +30,27 @@ class Graph:
 
     def op(self, kind, *inputs, outputs=1, **attributes):
         """A node: the name of its output, or a list of names where there are several. `None` is an input left out."""
+        names = [self.name(kind) for _ in range(outputs)]
+        self._node(kind, inputs, names, attributes)
+        return names[0] if outputs == 1 else names
+
+    def op_named(self, name, kind, *inputs, **attributes):
+        """A node whose output has a name of its own: an output of the model."""
+        self._node(kind, inputs, [name], attributes)
+
+    def _node(self, kind, inputs, names, attributes):
         from onnx import helper
 
-        names = [self.name(kind) for _ in range(outputs)]
         inputs = ["" if name is None else name for name in inputs]
         while inputs and not inputs[-1]:
             inputs.pop()
         self.nodes.append(helper.make_node(kind, inputs, names, name=names[0], **attributes))
-        return names[0] if outputs == 1 else names
 
     def constant(self, value, name="constant"):
         """The name of a constant; the same value is kept once."""
         from onnx import numpy_helper
 
-        value = np.ascontiguousarray(value)
+        value = np.array(value, order="C")
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._known:
             self._known[key] = self.name(name)

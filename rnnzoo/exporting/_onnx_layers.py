@@ -53,7 +53,9 @@ def dense(graph, layer, x, mask=None, as_weights=False):
 
 def simple_rnn(graph, layer, x, initial_state=None, mask=None, training=None):
     """(batch, timesteps, features) -> as the layer says, every timestep's state or the last one, and the state."""
-    shown, states, state = _direction(graph, layer, x, _single(initial_state), mask, reverse=layer.go_backwards)
+    if layer.go_backwards:
+        raise InputError(f"ONNX: '{layer.name}' goes backwards by itself; expected it inside of Bidirectional")
+    shown, states, state = _direction(graph, layer, x, _single(initial_state), mask, reverse=False)
     result = states if layer.return_sequences else shown
     return [result, state] if layer.return_state else result
 
@@ -74,7 +76,8 @@ def _direction(graph, layer, x, initial_state, mask, reverse):
     """One pass over time.
 
     ONNX's RNN knows lengths, not masks: the timesteps that count are moved to the front, in order, and what comes out is
-    moved back. At a masked timestep Keras shows the output before it, and zeros where there is none.
+    moved back. At a masked timestep Keras shows the output before it, and zeros where there is none, or (inside of
+    Bidirectional) always zeros.
 
     Returns:
         shown: (batch, units), the output at the last step.
@@ -93,12 +96,17 @@ def _direction(graph, layer, x, initial_state, mask, reverse):
     states = graph.op("Transpose", states, perm=[1, 0, 2])
     if packing is None:
         return state, states, state
+    zero = graph.constant(np.float32(0))
     zeros = graph.constant(np.zeros((1, 1, layer.units), np.float32))
     zeros = graph.op("Expand", zeros, packing["one_step"])  # (batch, 1, units)
-    # How many timesteps that count have come: so many are before (or, with those behind, the next is at) a timestep.
+    # How many timesteps that count have come: the state at a timestep is the last of them, or the next one going back.
     padded = graph.op("Concat", *([states, zeros] if reverse else [zeros, states]), axis=1)
     states = graph.op("GatherND", padded, packing["before" if reverse else "upto"], batch_dims=1)
-    shown = graph.op("Where", packing["any"], state, graph.constant(np.float32(0)))
+    shown = graph.op("Where", packing["any"], state, zero)
+    if layer.zero_output_for_mask:
+        states = graph.op("Where", graph.op("Unsqueeze", mask, graph.integers(-1)), states, zero)
+        if not layer.return_sequences:
+            shown = graph.op("Gather", states, graph.constant(np.int64(0 if reverse else -1)), axis=1)
     return shown, states, state
 
 

@@ -18,3 +18,8 @@ def write_saved_model(predictor, folder):
     archive.add_endpoint("serving_default", Serving(predictor.model, task).answers, input_signature=[spec])
     archive.write_out(str(folder / "1"), verbose=False)
     shutil.rmtree(folder / "1" / "assets", ignore_errors=True)
+
+
+def write(predictor, path):
+    """What `export` calls."""
+    write_saved_model(predictor, path)

@@ -1,0 +1,138 @@
+"""ONNX models: token ids or vectors in, numbers out, with all that is around them described beside."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnzoo.errors import InputError, MissingExtraError
+from rnnzoo.exporting._onnx_decoding import add_decoder
+from rnnzoo.exporting._onnx_graph import Graph, add_model
+from rnnzoo.exporting._spec import FILE, describe
+from rnnzoo.serving import Serving
+from rnnzoo.stepping import step_model
+
+
+class Part(NamedTuple):
+    """One model of an export: its graph and the shapes and dtypes of what goes in and comes out, by name."""
+
+    graph: Graph
+    inputs: dict
+    outputs: dict
+
+
+def require():
+    """Raises `MissingExtraError` where what writes the format is not installed."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("ONNX models are written by onnx: pip install 'rnnzoo[onnx]'") from None
+
+
+def write(predictor, path):
+    """Writes a `Predictor` as ONNX models, each checked by `onnx.checker`.
+
+    A path that ends in `.onnx` becomes one file, the model of whole sequences. A folder holds it as `model.onnx`; beside it
+    `step.onnx`, one timestep and the states in, outputs and new states out, where the model runs in one direction;
+    `start.onnx`, the states that a model that writes begins with; and `rnnzoo.json`, which describes them all (see
+    `_spec.describe`, and `models` and `files` in it, with the sha256 of each). Every model has the description, without
+    those two, in its own metadata, under `rnnzoo`; and as its last bytes, under `rnnzoo_sha256`, the checksum of all bytes
+    before.
+
+    `model.onnx` takes `inputs` (`source` of an encoder-decoder): int32 token ids (batch, timesteps), padded with 0, or
+    float32 vectors (batch, features) or (batch, timesteps, features), padded with the description's `input.padding` where it
+    has one. It gives `outputs`, and where it writes its answer also `written`, int32 token ids (batch, steps), 0 after the
+    end token. Batch and time are of any size.
+
+    Args:
+        predictor: a `Predictor`.
+        path: a `pathlib.Path`: an empty folder, or a file that is not there.
+
+    Raises:
+        InputError: a layer or an activation cannot be exported.
+    """
+    decoder = Serving(predictor.model, predictor.task).decoder
+    description = describe(predictor, decoder)
+    parts = {"model": _whole(predictor.model, decoder)}
+    if path.suffix == ".onnx":
+        path.write_bytes(_sealed(parts["model"], "model", description))
+        return
+    parts |= _steps(predictor.model, decoder)
+    models, files = {}, {}
+    for role, part in parts.items():
+        data = _sealed(part, role, description)
+        (path / f"{role}.onnx").write_bytes(data)
+        models[role] = {"file": f"{role}.onnx", "inputs": _plain(part.inputs), "outputs": _plain(part.outputs)}
+        files[f"{role}.onnx"] = {"sha256": hashlib.sha256(data).hexdigest()}
+    text = json.dumps({**description, "models": models, "files": files}, indent=2, ensure_ascii=False)
+    (path / FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _plain(tensors):
+    return {name: {"shape": list(shape), "dtype": np.dtype(dtype).name} for name, (shape, dtype) in tensors.items()}
+
+
+def _sealed(part, role, description):
+    """The bytes of a model's file."""
+    import onnx
+    from onnx import helper
+
+    metadata = {"rnnzoo": json.dumps({**description, "role": role}, ensure_ascii=False)}
+    model = part.graph.model(role, part.inputs, part.outputs, metadata)
+    model.producer_version = description["rnnzoo_version"]
+    model.doc_string = description["description"]
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # what the checker raises is no single class of errors
+        raise InputError(f"{description['preset']}: the ONNX model is not valid: {str(error).splitlines()[0]}") from None
+    data = model.SerializeToString()
+    # Messages that follow each other are read as one: an entry that is appended is an entry of the model's metadata.
+    seal = onnx.ModelProto()
+    helper.set_model_props(seal, {"rnnzoo_sha256": hashlib.sha256(data).hexdigest()})
+    return data + seal.SerializeToString()
+
+
+def _whole(model, decoder):
+    """The model of whole sequences, or what it writes for whole inputs."""
+    graph, source = Graph(), model.inputs[0]
+    if decoder is not None:
+        outputs = add_decoder(graph, decoder, source.name)
+        written, numbers = (["batch", "steps"], np.int32), (["batch", "steps", decoder.outputs], np.float32)
+        return Part(graph, {source.name: _sizes(source)}, dict(zip(outputs, (written, numbers), strict=True)))
+    return _part(graph, {source.name: source}, {"outputs": model.outputs[0]})
+
+
+def _steps(model, decoder):
+    """The models of one timestep: `step`, and `start` where there is something to write; none where time has no order."""
+    if decoder is not None:
+        start, step = decoder.start, decoder.step
+        source = start.inputs[0]
+        states = {name: tensor for name, tensor in start.output.items()}
+        return {"start": _part(Graph(), {source.name: source}, states), "step": _step(step)}
+    try:
+        return {"step": _step(step_model(model))}
+    except InputError:  # both directions, or no timesteps
+        return {}
+
+
+def _step(step):
+    # No two tensors of a graph have one name: a state that comes out is called new.
+    new = {name if name == "outputs" else f"new_{name}": tensor for name, tensor in step.output.items()}
+    return _part(Graph(), dict(step.input), new)
+
+
+def _part(graph, inputs, outputs):
+    names = add_model(graph, list(outputs.values()), [(tensor, name) for name, tensor in inputs.items()])
+    for name, (key, _) in zip(names, outputs.items(), strict=True):
+        graph.op_named(key, "Identity", name)
+    return Part(
+        graph,
+        {name: _sizes(tensor) for name, tensor in inputs.items()},
+        {name: _sizes(tensor) for name, tensor in outputs.items()},
+    )
+
+
+def _sizes(tensor):
+    names = ("batch", "timesteps")
+    return [names[i] if size is None else size for i, size in enumerate(tensor.shape)], np.dtype(tensor.dtype)
