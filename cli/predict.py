@@ -34,13 +34,23 @@ def command(preset, samples, file, as_json):
     2; of over 8,192 lines, the answers before it are printed all the same, JSON without its closing bracket.
     """
     load_preset(preset).metadata()
+    check_samples(samples, file)
+    import rnnzoo
+
+    zoo = rnnzoo.from_preset(preset)
+    answer_all(zoo, samples, file, as_json)
+
+
+def check_samples(samples, file):
+    """Refuses none, and two kinds at once."""
     if file is None and not samples:
         raise click.UsageError("no samples: give them as arguments, as a file's name, or as - for standard input")
     if file is not None and samples:
         raise click.UsageError("give samples or --file, not both")
-    import rnnzoo
 
-    zoo = rnnzoo.from_preset(preset)
+
+def answer_all(zoo, samples, file, as_json):
+    """Answers SAMPLES or a file's lines with what has `predict_iter` and `check`, and prints the answers."""
     if file is None and len(samples) == 1 and samples[0] != "-" and _names_a_file(samples[0], zoo):
         file = Path(samples[0])
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,5 @@
 """ONNX models: token ids or vectors in, numbers out, with all that is around them described beside."""
 
-import hashlib
 import json
 from typing import NamedTuple
 
@@ -9,7 +8,8 @@ import numpy as np
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.exporting._onnx_decoding import add_decoder
 from rnnzoo.exporting._onnx_graph import Graph, add_model
-from rnnzoo.exporting._spec import FILE, describe
+from rnnzoo.exporting._spec import describe, write_description
+from rnnzoo.running._onnx import seal
 from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
 
@@ -59,14 +59,11 @@ def write(predictor, path):
         path.write_bytes(_sealed(parts["model"], "model", description))
         return
     parts |= _steps(predictor.model, decoder)
-    models, files = {}, {}
+    models = {}
     for role, part in parts.items():
-        data = _sealed(part, role, description)
-        (path / f"{role}.onnx").write_bytes(data)
+        (path / f"{role}.onnx").write_bytes(_sealed(part, role, description))
         models[role] = {"file": f"{role}.onnx", "inputs": _plain(part.inputs), "outputs": _plain(part.outputs)}
-        files[f"{role}.onnx"] = {"sha256": hashlib.sha256(data).hexdigest()}
-    text = json.dumps({**description, "models": models, "files": files}, indent=2, ensure_ascii=False)
-    (path / FILE).write_text(f"{text}\n", encoding="utf-8")
+    write_description(path, description, models)
 
 
 def _plain(tensors):
@@ -76,7 +73,6 @@ def _plain(tensors):
 def _sealed(part, role, description):
     """The bytes of a model's file."""
     import onnx
-    from onnx import helper
 
     metadata = {"rnnzoo": json.dumps({**description, "role": role}, ensure_ascii=False)}
     model = part.graph.model(role, part.inputs, part.outputs, metadata)
@@ -87,10 +83,7 @@ def _sealed(part, role, description):
     except Exception as error:  # what the checker raises is no single class of errors
         raise InputError(f"{description['preset']}: the ONNX model is not valid: {str(error).splitlines()[0]}") from None
     data = model.SerializeToString()
-    # Messages that follow each other are read as one: an entry that is appended is an entry of the model's metadata.
-    seal = onnx.ModelProto()
-    helper.set_model_props(seal, {"rnnzoo_sha256": hashlib.sha256(data).hexdigest()})
-    return data + seal.SerializeToString()
+    return data + seal(data)
 
 
 def _whole(model, decoder):
@@ -108,8 +101,7 @@ def _steps(model, decoder):
     if decoder is not None:
         start, step = decoder.start, decoder.step
         source = start.inputs[0]
-        states = {name: tensor for name, tensor in start.output.items()}
-        return {"start": _part(Graph(), {source.name: source}, states), "step": _step(step)}
+        return {"start": _part(Graph(), {source.name: source}, start.output), "step": _step(step)}
     try:
         return {"step": _step(step_model(model))}
     except InputError:  # both directions, or no timesteps

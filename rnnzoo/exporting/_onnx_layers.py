@@ -198,9 +198,7 @@ def _scan(graph, layer, x, weights, bias, lengths, initial_state, reverse):
         [helper.make_tensor_value_info(after, *floats), helper.make_tensor_value_info(shown, *floats)],
     )
     directions = {"scan_input_directions": [1, 1], "scan_output_directions": [1]} if reverse else {}
-    state, states = graph.op(
-        "Scan", initial_state, projected, used, outputs=2, body=inner, num_scan_inputs=2, **directions
-    )
+    state, states = graph.op("Scan", initial_state, projected, used, outputs=2, body=inner, num_scan_inputs=2, **directions)
     return states, state
 
 

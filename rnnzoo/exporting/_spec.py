@@ -1,9 +1,10 @@
 """What an export says of itself: everything between raw input and answer, in values that JSON has."""
 
-import rnnzoo
+import hashlib
+import json
 
-# The file beside a folder's models. The version of what is in it; a reader refuses one that it does not know.
-FILE, FORMAT = "rnnzoo.json", 1
+import rnnzoo
+from rnnzoo.running._description import FILE, FORMAT, digest
 
 
 def describe(predictor, decoder=None):
@@ -34,3 +35,22 @@ def describe(predictor, decoder=None):
         "answer": task.answer.describe(),
         "decoding": None if decoder is None else {key: getattr(decoder, key) for key in keys},
     }
+
+
+def write_description(folder, description, models):
+    """Writes `rnnzoo.json` beside an export's models.
+
+    Args:
+        folder: where they are.
+        description: what `describe` gave.
+        models: role (`model`: whole sequences; `step`: one timestep; `start`: the states to begin with) -> a dict of
+            `file`, `inputs` and `outputs`, the two of name -> `shape` and `dtype`.
+    """
+    files = {model["file"]: {"sha256": _sha256(folder / model["file"])} for model in models.values()}
+    whole = {**description, "models": models, "files": files}
+    text = json.dumps({**whole, "sha256": digest(json.loads(json.dumps(whole)))}, indent=2, ensure_ascii=False)
+    (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
