@@ -37,9 +37,10 @@ def add_decoder(graph, decoder, source):
     token = body.op("Add", token, body.constant(np.int32(1)))
     written = body.op("Where", done_before, body.constant(np.int32(0)), token)
     done_after = body.op("Or", done_before, body.op("Equal", token, body.constant(np.int32(decoder.end_token))))
-    # The least of no rows is a large number: nothing goes on for them either.
-    least = body.op("ReduceMin", body.op("Cast", done_after, to=TensorProto.INT32), axes=[0], keepdims=0)
-    goes_on = body.op("Equal", least, body.constant(np.int32(0)))
+    count = body.op(
+        "ReduceSum", body.op("Cast", body.op("Not", done_after), to=TensorProto.INT32), body.integers(0), keepdims=0
+    )
+    goes_on = body.op("Greater", count, body.constant(np.int32(0)))
     shown = body.op("Identity", written)
 
     def info(name, kind, *shape):

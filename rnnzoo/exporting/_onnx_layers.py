@@ -16,9 +16,9 @@ def padding_mask(graph, layer, inputs):
     if len(layer.input.shape) == 2:
         return graph.op("Not", graph.op("Equal", inputs, graph.constant(np.int32(0))))
     padding = graph.op("Equal", inputs, graph.constant(np.float32(layer.mask_value)))
-    # No operator is "all": the least of zeros and ones.
-    least = graph.op("ReduceMin", graph.op("Cast", padding, to=_INT32), axes=[-1], keepdims=0)
-    return graph.op("Equal", least, graph.constant(np.int32(0)))
+    # No operator is "any": more than none.
+    count = graph.op("ReduceSum", graph.op("Cast", graph.op("Not", padding), to=_INT32), graph.integers(-1), keepdims=0)
+    return graph.op("Greater", count, graph.constant(np.int32(0)))
 
 
 def one_hot_ids(graph, layer, ids):
@@ -103,6 +103,8 @@ def _direction(graph, layer, x, initial_state, mask, reverse):
     padded = graph.op("Concat", *([states, zeros] if reverse else [zeros, states]), axis=1)
     states = graph.op("GatherND", padded, packing["before" if reverse else "upto"], batch_dims=1)
     shown = graph.op("Where", packing["any"], state, zero)
+    # Of a row of nothing but padding the operator gives what it likes; its state is the one that it began with.
+    state = graph.op("Where", packing["any"], state, initial_state or zero)
     if layer.zero_output_for_mask:
         states = graph.op("Where", graph.op("Unsqueeze", mask, graph.integers(-1)), states, zero)
         if not layer.return_sequences:
