@@ -88,12 +88,14 @@ def _sealed(part, role, description):
 
 def _whole(model, decoder):
     """The model of whole sequences, or what it writes for whole inputs."""
+    if decoder is None:
+        return _part({model.inputs[0].name: model.inputs[0]}, {"outputs": model.outputs[0]}, guarded=True)
     graph, source = Graph(), model.inputs[0]
-    if decoder is not None:
-        outputs = add_decoder(graph, decoder, source.name)
-        written, numbers = (["batch", "steps"], np.int32), (["batch", "steps", decoder.outputs], np.float32)
-        return Part(graph, {source.name: _sizes(source)}, dict(zip(outputs, (written, numbers), strict=True)))
-    return _part(graph, {source.name: source}, {"outputs": model.outputs[0]})
+    given, batch = _some_rows(graph, source)
+    outputs = add_decoder(graph, decoder, given)
+    _name(graph, {"written": outputs[0], "outputs": outputs[1]}, batch)
+    written, numbers = (["batch", "steps"], np.int32), (["batch", "steps", decoder.outputs], np.float32)
+    return Part(graph, {source.name: _sizes(source)}, {"written": written, "outputs": numbers})
 
 
 def _steps(model, decoder):
@@ -101,7 +103,7 @@ def _steps(model, decoder):
     if decoder is not None:
         start, step = decoder.start, decoder.step
         source = start.inputs[0]
-        return {"start": _part(Graph(), {source.name: source}, start.output), "step": _step(step)}
+        return {"start": _part({source.name: source}, start.output, guarded=True), "step": _step(step)}
     try:
         return {"step": _step(step_model(model))}
     except InputError:  # both directions, or no timesteps
@@ -111,18 +113,46 @@ def _steps(model, decoder):
 def _step(step):
     # No two tensors of a graph have one name: a state that comes out is called new.
     new = {name if name == "outputs" else f"new_{name}": tensor for name, tensor in step.output.items()}
-    return _part(Graph(), dict(step.input), new)
+    return _part(dict(step.input), new)
 
 
-def _part(graph, inputs, outputs):
-    names = add_model(graph, list(outputs.values()), [(tensor, name) for name, tensor in inputs.items()])
-    for name, (key, _) in zip(names, outputs.items(), strict=True):
-        graph.op_named(key, "Identity", name)
+def _part(inputs, outputs, guarded=False):
+    """The model of named Keras tensors; with `guarded`, of one input, it is safe from a batch of no rows."""
+    graph, batch = Graph(), None
+    given = {name: name for name in inputs}
+    if guarded:
+        ((name, tensor),) = inputs.items()
+        given[name], batch = _some_rows(graph, tensor)
+    names = add_model(graph, list(outputs.values()), [(tensor, given[name]) for name, tensor in inputs.items()])
+    _name(graph, dict(zip(outputs, names, strict=True)), batch)
     return Part(
         graph,
         {name: _sizes(tensor) for name, tensor in inputs.items()},
         {name: _sizes(tensor) for name, tensor in outputs.items()},
     )
+
+
+def _some_rows(graph, source):
+    """An input, with a row of zeros where it has none: of no rows onnxruntime before 1.32 is wrong, or crashes.
+
+    Returns:
+        Its name, and that of the number of rows that there were.
+    """
+    shape = graph.op("Shape", source.name)
+    batch = graph.op("Gather", shape, graph.integers(0), axis=0)
+    rest = graph.op("Slice", shape, graph.integers(1), graph.integers(len(source.shape)), graph.integers(0))
+    none = graph.op("Cast", graph.op("Equal", batch, graph.integers(0)), to=7)  # as int64: 1 or 0
+    row = graph.op("Expand", graph.constant(np.zeros((), source.dtype)), graph.op("Concat", none, rest, axis=0))
+    return graph.op("Concat", source.name, row, axis=0), batch
+
+
+def _name(graph, outputs, batch):
+    """Gives the outputs of a graph their names, and as many rows as its input had."""
+    for key, name in outputs.items():
+        if batch is None:
+            graph.op_named(key, "Identity", name)
+        else:
+            graph.op_named(key, "Slice", name, graph.integers(0), batch, graph.integers(0))
 
 
 def _sizes(tensor):

@@ -68,6 +68,4 @@ def add_decoder(graph, decoder, source):
     )
     limit, begin = graph.constant(np.int64(decoder.max_length)), graph.constant(np.bool_(True))
     *_, tokens, outputs = graph.op("Loop", limit, begin, done, fed, *states, outputs=4 + len(states), body=inner)
-    graph.op_named("written", "Transpose", tokens, perm=[1, 0])
-    graph.op_named("outputs", "Transpose", outputs, perm=[1, 0, 2])
-    return ["written", "outputs"]
+    return [graph.op("Transpose", tokens, perm=[1, 0]), graph.op("Transpose", outputs, perm=[1, 0, 2])]
