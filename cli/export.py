@@ -10,16 +10,18 @@ from rnnzoo.registry import load_preset
 
 @click.command("export")
 @click.argument("preset")
-@click.option("--format", default="saved-model", show_default=True, help="What to write: saved-model, keras, or all.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write; ./PRESET if not given.")
+@click.option("--format", default="saved-model", show_default=True, help="saved-model, onnx, keras, or all.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The folder to write (or NAME.onnx); ./PRESET if not given."
+)
 @force
 @as_json
 def command(preset, format, output, force, as_json):
     """Export the trained weights of a PRESET (or a run's folder) with the preprocessing: raw input in, answer out.
 
     `saved-model` needs TensorFlow alone where it runs, and has the endpoints serving_default, scores, and where the model
-    has them step, start and sample. `keras` is the plain Keras model with its preprocessing as JSON beside it. `all` writes
-    each into a folder of its own.
+    has them step, start and sample. `onnx` needs onnxruntime; `rnnzoo run` asks it. `keras` is the plain Keras model. The
+    preprocessing is described as JSON beside each. `all` writes each into a folder of its own.
     """
     loaded = load_preset(preset)
     loaded.metadata()

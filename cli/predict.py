@@ -42,10 +42,7 @@ def command(preset, samples, file, stream, as_json):
     command stops with exit code 2. Models that need the whole sequence, in both directions for one, cannot stream.
     """
     load_preset(preset).metadata()
-    if file is None and not samples:
-        raise click.UsageError("no samples: give them as arguments, as a file's name, or as - for standard input")
-    if file is not None and samples:
-        raise click.UsageError("give samples or --file, not both")
+    check_samples(samples, file)
     if stream:
         if len(samples) > 1:
             raise click.UsageError("--stream takes - for standard input or the name of one file")
@@ -54,6 +51,19 @@ def command(preset, samples, file, stream, as_json):
     import rnnzoo
 
     zoo = rnnzoo.from_preset(preset)
+    answer_all(zoo, samples, file, as_json)
+
+
+def check_samples(samples, file):
+    """Refuses none, and two kinds at once."""
+    if file is None and not samples:
+        raise click.UsageError("no samples: give them as arguments, as a file's name, or as - for standard input")
+    if file is not None and samples:
+        raise click.UsageError("give samples or --file, not both")
+
+
+def answer_all(zoo, samples, file, as_json):
+    """Answers SAMPLES or a file's lines with what has `predict_iter` and `check`, and prints the answers."""
     if file is None and len(samples) == 1 and samples[0] != "-" and _names_a_file(samples[0], zoo):
         file = Path(samples[0])
     with contextlib.ExitStack() as stack:

@@ -119,10 +119,10 @@ def test_bad_input(preset, inputs, message):
 
 
 def test_batches_are_bounded_and_in_order(digit_sum, monkeypatch):
-    from rnnzoo import predicting
+    from rnnzoo import answering
 
-    monkeypatch.setattr(predicting, "SAMPLES", 3)
-    monkeypatch.setattr(predicting, "TIMESTEPS", 12)
+    monkeypatch.setattr(answering, "SAMPLES", 3)
+    monkeypatch.setattr(answering, "TIMESTEPS", 12)
     texts = ["9" * n for n in (1, 7, 2, 30, 4, 4, 5, 1)]
     done = []
     assert digit_sum.predict(texts, done.append) == [9 * len(text) for text in texts]
@@ -140,7 +140,7 @@ def test_iterated_answers_are_the_same(digit_sum):
 
 def test_iterated_inputs_are_read_as_they_are_needed(digit_sum, monkeypatch):
     """From inputs without end, never more than a chunk ahead, and fewer where they are long."""
-    from rnnzoo import predicting
+    from rnnzoo import answering
 
     taken = []
 
@@ -152,7 +152,7 @@ def test_iterated_inputs_are_read_as_they_are_needed(digit_sum, monkeypatch):
     for number, answer in zip(range(20), digit_sum.predict_iter(endless(2), chunk=5), strict=False):
         assert answer == 2 and number < len(taken) <= number + 5
     taken.clear()
-    monkeypatch.setattr(predicting, "CHUNK_TIMESTEPS", 50)
+    monkeypatch.setattr(answering, "CHUNK_TIMESTEPS", 50)
     assert next(digit_sum.predict_iter(endless(20), chunk=1000)) == 20
     assert len(taken) == 3
 

@@ -1,39 +1,46 @@
 """Trained models in formats that run elsewhere."""
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.exporting._keras import write_keras
-from rnnzoo.exporting._saved_model import write_saved_model
 from rnnzoo.files import fresh_output
 from rnnzoo.predicting import Predictor, from_preset
 
 
 class Format(NamedTuple):
-    """A format to export to.
+    """A format to export to: a module beside this one with `write(predictor, path)`, and `require()` where an extra is needed.
 
     Attributes:
-        write: writes a `Predictor` into an empty folder.
+        module: its name.
         marker: a file that every such folder holds, so that it is known for one and may be replaced.
         holds: what is in the folder, in words.
+        suffix: a path that ends in it is one file, not a folder; `None` where the format is a folder always.
     """
 
-    write: Callable
+    module: str
     marker: str
     holds: str
+    suffix: str | None = None
+
+    def load(self):
+        """The module, once what it needs is known to be there."""
+        module = importlib.import_module(f"rnnzoo.exporting.{self.module}")
+        getattr(module, "require", lambda: None)()
+        return module
 
 
 FORMATS = {
-    "saved-model": Format(write_saved_model, "1/saved_model.pb", "version folder 1, signature serving_default and others"),
-    "keras": Format(write_keras, "model.keras", "model.keras and preprocessing.json"),
+    "saved-model": Format("_saved_model", "1/saved_model.pb", "version folder 1, signature serving_default and others"),
+    "onnx": Format("_onnx", "rnnzoo.json", "whole sequences, steps, and rnnzoo.json", ".onnx"),
+    "keras": Format("_keras", "model.keras", "model.keras and rnnzoo.json"),
 }
 ALL = "all"
 
 
 def export(preset, path, *, format="saved-model", force=False):
-    """Writes a trained model with its preprocessing, and returns the folder.
+    """Writes a trained model with its preprocessing, and returns the path.
 
     `saved-model` writes `PATH/1/`, as TensorFlow Serving expects it: raw input in and answer out for any batch size and any
     lengths, and TensorFlow alone is needed. What its endpoints take is named as in `1/assets.extra/rnnzoo.json`:
@@ -51,33 +58,41 @@ def export(preset, path, *, format="saved-model", force=False):
     would be right, for the whole batch; an empty batch has empty answers. `1/assets.extra/` also holds a request to each
     endpoint for TensorFlow Serving to warm up with.
 
+    `onnx` writes `PATH/model.onnx`, of token ids or vectors in and numbers out, with `step.onnx`, the same one timestep at
+    a time, where the model runs in one direction, and `rnnzoo.json`, which says what turns raw input into the one and the
+    other into answers; or `model.onnx` alone where the path ends in `.onnx`. `rnnzoo.running.load` answers from either.
+
     `keras` writes `PATH/model.keras`, which `keras.saving.load_model` reads once `rnnzoo.layers` is imported, and
-    `PATH/preprocessing.json`: the preset, its vocabulary and its labels.
+    `PATH/rnnzoo.json`: the preset, its vocabulary and its labels.
 
     `all` writes each format into a folder of its name in `PATH`.
 
     Args:
         preset: a name, a folder, or a `Predictor`.
-        path: the folder to write.
+        path: the folder (or the file) to write.
         format: one of `FORMATS`, or `all`.
         force: whether an existing output is replaced.
 
     Raises:
         InputError: the output exists, the format is unknown, or the preset has no weights. Nothing is written then.
+        MissingExtraError: a format needs an extra that is not installed.
     """
     if format != ALL and format not in FORMATS:
         known = [*FORMATS, ALL]
         raise InputError(f"format '{format}': expected one of {', '.join(known)}{nearest(format, known)}")
-    predictor = preset if isinstance(preset, Predictor) else None
-    one = FORMATS.get(format)
+    path = Path(path)
+    wanted = FORMATS if format == ALL else {format: FORMATS[format]}
+    modules = {name: each.load() for name, each in wanted.items()}
+    first = next(iter(wanted))
     # Of all formats, the first one's marker speaks for the folder.
-    marker = one.marker if one else f"{next(iter(FORMATS))}/{next(iter(FORMATS.values())).marker}"
-    with fresh_output(Path(path), force, marker=marker, folder=True) as partial:
-        predictor = predictor or from_preset(preset)
-        if one:
-            one.write(predictor, partial)
-        else:
-            for name, each in FORMATS.items():
-                (partial / name).mkdir()
-                each.write(predictor, partial / name)
-    return Path(path)
+    marker = f"{first}/{wanted[first].marker}" if format == ALL else wanted[first].marker
+    file = format != ALL and path.suffix == wanted[first].suffix
+    with fresh_output(path, force, marker=marker, folder=not file) as partial:
+        predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
+        for name, module in modules.items():
+            place = partial
+            if format == ALL:
+                place = partial / name
+                place.mkdir()
+            module.write(predictor, place)
+    return path

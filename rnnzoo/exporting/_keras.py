@@ -1,10 +1,11 @@
 """The plain Keras model, and what stands around it as JSON."""
 
-from rnnzoo.exporting._about import about, checksums, write_json
+from rnnzoo.exporting._spec import describe, write_description
+from rnnzoo.serving import Serving
 
 
-def write_keras(predictor, folder):
-    """Writes `FOLDER/model.keras` and `FOLDER/preprocessing.json`; see `rnnzoo.exporting.export`."""
+def write(predictor, folder):
+    """Writes `FOLDER/model.keras` and `FOLDER/rnnzoo.json`; see `rnnzoo.exporting.export`."""
     predictor.model.save(folder / "model.keras")
-    files = checksums(folder)
-    write_json(folder / "preprocessing.json", {"format": "keras", **about(predictor), "sha256": files})
+    description = describe(predictor, "keras", Serving(predictor.model, predictor.task).decoder)
+    write_description(folder, description)

@@ -6,15 +6,15 @@ import keras
 import tensorflow as tf
 
 from rnnzoo.errors import InputError
-from rnnzoo.exporting._about import about, checksums, write_json
+from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.exporting._warmup import write_warmup
 from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
 
-ABOUT, WARMUP = "rnnzoo.json", "tf_serving_warmup_requests"
+EXTRA, WARMUP = "assets.extra", "tf_serving_warmup_requests"
 
 
-def write_saved_model(predictor, folder):
+def write(predictor, folder):
     """Writes `FOLDER/1/`; see `rnnzoo.exporting.export` for its endpoints."""
     version = folder / "1"
     archive = keras.export.ExportArchive()
@@ -24,20 +24,12 @@ def write_saved_model(predictor, folder):
         archive.add_endpoint(name, function, input_signature=signature)
     archive.write_out(str(version), verbose=False)
     shutil.rmtree(version / "assets", ignore_errors=True)
-    files = checksums(version)
-    extra = version / "assets.extra"
-    extra.mkdir()
+    (version / EXTRA).mkdir()
     requests = [(name, _named(signature, example)) for name, (_, signature, example) in endpoints.items()]
-    write_warmup(extra / WARMUP, predictor.preset.name, requests)
+    write_warmup(version / EXTRA / WARMUP, predictor.preset.name, requests)
     described = {name: _described(signature) for name, (_, signature, _) in endpoints.items()}
-    content = {
-        "format": "saved-model",
-        **about(predictor),
-        "endpoints": described,
-        **_first_step(predictor),
-        "sha256": files,
-    }
-    write_json(extra / ABOUT, content)
+    decoder = Serving(predictor.model, predictor.task).decoder
+    write_description(version, {**describe(predictor, "saved-model", decoder), "endpoints": described}, EXTRA)
 
 
 def _endpoints(predictor):
@@ -69,12 +61,6 @@ def _step(model, size, front):
     except InputError:  # it needs its whole input
         return {}
     return {"step": _stepping(step, "inputs", size, front[:, 0])}
-
-
-def _first_step(predictor):
-    """What `step` begins with, in a model that writes: what it is fed, and which token ends a text."""
-    decoder = Serving(predictor.model, predictor.task).decoder
-    return {} if decoder is None else {"start_token": decoder.start_token, "end_token": decoder.end_token}
 
 
 def _writing(serving, raw, example, whole, size, front):

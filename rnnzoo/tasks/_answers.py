@@ -3,9 +3,9 @@
 import re
 
 import numpy as np
-import tensorflow as tf
 
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._tensorflow import tf
 
 
 class NumberAnswer:
@@ -15,11 +15,16 @@ class NumberAnswer:
         name: what the answer is called in the SavedModel's signature.
     """
 
+    kind = "number"
     per_timestep = False
     generated = False
 
     def __init__(self, name):
         self.name = name
+
+    def describe(self):
+        """The back in values that JSON has, for programs that have no TensorFlow."""
+        return {"kind": self.kind, "name": self.name}
 
     def model_arguments(self, architecture):
         return {"outputs": 1}
@@ -51,11 +56,16 @@ class SequenceAnswer:
     The SavedModel's tensor is padded with -1 (no sum is negative), and `lengths` says how many timesteps count.
     """
 
+    kind = "numbers"
     per_timestep = True
     generated = False
 
     def __init__(self, name, width=1):
         self.name, self.width = name, width
+
+    def describe(self):
+        """The back in values that JSON has, for programs that have no TensorFlow."""
+        return {"kind": self.kind, "name": self.name, "width": self.width}
 
     def model_arguments(self, architecture):
         return {"outputs": self.width}
@@ -98,11 +108,16 @@ class SequenceAnswer:
 class LabelAnswer:
     """One of a few labels, the one with the largest output."""
 
+    kind = "label"
     per_timestep = False
     generated = False
 
     def __init__(self, name, labels):
         self.name, self.labels = name, list(labels)
+
+    def describe(self):
+        """The back in values that JSON has, for programs that have no TensorFlow."""
+        return {"kind": self.kind, "name": self.name, "labels": self.labels}
 
     def model_arguments(self, architecture):
         return {"outputs": len(self.labels)}
@@ -143,6 +158,7 @@ class TextAnswer:
         max_length: how many characters are written at the most.
     """
 
+    kind = "text"
     per_timestep = True
     generated = True
 
@@ -150,6 +166,10 @@ class TextAnswer:
         self.name, self.alphabet, self.max_length = name, alphabet, max_length
         self.end_token = len(alphabet) + 1
         self.vocabulary_size = len(alphabet) + 2
+
+    def describe(self):
+        """The back in values that JSON has, for programs that have no TensorFlow."""
+        return {key: getattr(self, key) for key in ("kind", "name", "alphabet", "max_length", "end_token")}
 
     def model_arguments(self, architecture):
         if architecture == "one_to_many":

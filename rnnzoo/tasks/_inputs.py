@@ -3,9 +3,8 @@
 import numbers
 import re
 
-import tensorflow as tf
-
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._tensorflow import tf
 
 
 class TextInput:
@@ -23,12 +22,21 @@ class TextInput:
         reverse: whether the characters are fed from the last to the first.
     """
 
-    spec = tf.TensorSpec([None], tf.string)
+    kind = "text"
     pads = True
 
     def __init__(self, name, alphabet, pattern, hint, example, end_token=False, reverse=False):
         self.name, self.alphabet, self.pattern, self.hint, self.example = name, alphabet, pattern, hint, example
         self.end_token, self.reverse = end_token, reverse
+
+    @property
+    def spec(self):
+        return tf.TensorSpec([None], tf.string)
+
+    def describe(self):
+        """The front in values that JSON has, for programs that have no TensorFlow."""
+        keys = ("kind", "name", "alphabet", "pattern", "hint", "example", "end_token", "reverse")
+        return {**{key: getattr(self, key) for key in keys}, "vocabulary_size": self.vocabulary_size, "padding": 0}
 
     @property
     def vocabulary_size(self):
@@ -136,9 +144,15 @@ class TextInput:
 class BitsInput(TextInput):
     """A string of `width` characters 0 or 1: (batch,) strings -> (batch, width) real vectors."""
 
+    kind = "bits"
+
     def __init__(self, name, width, hint, example):
         super().__init__(name, "10", f"[01]{{{width}}}", hint, example)
         self.width = width
+
+    def describe(self):
+        """See `TextInput`."""
+        return {key: getattr(self, key) for key in ("kind", "name", "width", "pattern", "hint", "example")}
 
     def model_arguments(self, architecture):
         return {"features": self.width}
@@ -156,12 +170,20 @@ class BitsInput(TextInput):
 class NumberInput:
     """A whole number below 10**digits: (batch,) int64 -> (batch, 10 * digits), each decimal digit one-hot."""
 
-    spec = tf.TensorSpec([None], tf.int64)
+    kind = "number"
     pads = True
 
     def __init__(self, name, digits, example):
         self.name, self.digits, self.example = name, digits, example
         self.hint = f"a whole number from 0 to {10**digits - 1}"
+
+    @property
+    def spec(self):
+        return tf.TensorSpec([None], tf.int64)
+
+    def describe(self):
+        """See `TextInput`."""
+        return {key: getattr(self, key) for key in ("kind", "name", "digits", "hint", "example")}
 
     def model_arguments(self, architecture):
         return {"features": 10 * self.digits}

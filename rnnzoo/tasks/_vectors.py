@@ -5,11 +5,11 @@ import numbers
 import re
 
 import numpy as np
-import tensorflow as tf
 
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._task import decimal
+from rnnzoo.tasks._tensorflow import tf
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -26,12 +26,22 @@ class VectorInput:
             value can occur: then the sequences of a batch are of one length.
     """
 
+    kind = "vectors"
+
     def __init__(self, name, width, sequence, example, mask_value=None):
         self.name, self.width, self.sequence, self.example, self.mask_value = name, width, sequence, example, mask_value
         self.pads = mask_value is not None
-        self.spec = tf.TensorSpec([None, None, width] if sequence else [None, width], tf.float32)
         numbers = f"{width} number{'' if width == 1 else 's'}"
         self.hint = f"timesteps of {numbers} each" if sequence else numbers
+
+    @property
+    def spec(self):
+        return tf.TensorSpec([None, None, self.width] if self.sequence else [None, self.width], tf.float32)
+
+    def describe(self):
+        """The front in values that JSON has, for programs that have no TensorFlow."""
+        keys = ("kind", "name", "width", "sequence", "hint", "example")
+        return {**{key: getattr(self, key) for key in keys}, "padding": self.mask_value}
 
     def model_arguments(self, architecture):
         return {"features": self.width, **({"mask_value": self.mask_value} if self.pads else {})}
@@ -117,11 +127,16 @@ class RealAnswer:
         tolerance: how far off it may be.
     """
 
+    kind = "real"
     per_timestep = False
     generated = False
 
     def __init__(self, name, tolerance):
         self.name, self.tolerance = name, tolerance
+
+    def describe(self):
+        """The back in values that JSON has."""
+        return {"kind": self.kind, "name": self.name}
 
     def model_arguments(self, architecture):
         return {"outputs": 1}
@@ -161,11 +176,16 @@ class VectorAnswer:
         tolerance: how far off a number may be.
     """
 
+    kind = "vectors"
     generated = False
 
     def __init__(self, name, width, sequence, tolerance):
         self.name, self.width, self.tolerance = name, width, tolerance
         self.per_timestep = sequence
+
+    def describe(self):
+        """The back in values that JSON has."""
+        return {"kind": self.kind, "name": self.name, "width": self.width, "sequence": self.per_timestep}
 
     def model_arguments(self, architecture):
         return {"outputs": self.width}

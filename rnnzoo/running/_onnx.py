@@ -1,0 +1,100 @@
+"""ONNX models, run by `onnxruntime` alone."""
+
+import hashlib
+
+import numpy as np
+
+from rnnzoo.errors import InputError, MissingExtraError
+
+_KINDS = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class OnnxModel:
+    """An `.onnx` file that `rnnzoo export` wrote.
+
+    Args:
+        path: the file.
+        threads: how many threads it may use: the models are small, and waking threads takes longer than they save.
+
+    Raises:
+        InputError: there is no such file, or it is truncated, altered or no export of rnnzoo's.
+        MissingExtraError: `onnxruntime` is not installed.
+
+    Attributes:
+        inputs: name -> (shape, dtype): a tuple, with a string for a dimension of any size, and a NumPy dtype.
+        outputs: the same of what comes out.
+        metadata: strings to strings.
+    """
+
+    def __init__(self, path, threads=1):
+        runtime = require_runtime()
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        body = data[: -len(seal(b""))]
+        if data != body + seal(body):
+            raise InputError(
+                f"{path}: the checksum at its end is absent or wrong: it is truncated, was altered or is no ONNX export of "
+                "rnnzoo's"
+            )
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 4  # what is wrong is raised
+        try:
+            self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its classes of errors have nothing else in common
+            raise InputError(f"{path}: cannot be loaded as an ONNX model: {_first_line(error)}") from None
+        self.inputs = {one.name: (tuple(one.shape), np.dtype(_KINDS[one.type])) for one in self._session.get_inputs()}
+        self.outputs = {one.name: (tuple(one.shape), np.dtype(_KINDS[one.type])) for one in self._session.get_outputs()}
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, arrays):
+        """A dict of arrays, one an input and of its shape -> a dict of arrays, one an output.
+
+        Raises:
+            InputError: an input is missing, unknown, of another shape, or holds what the model has no place for.
+        """
+        if set(arrays) != set(self.inputs):
+            raise InputError(f"inputs {', '.join(sorted(arrays))}; expected {', '.join(sorted(self.inputs))}")
+        given = {name: np.asarray(array, self.inputs[name][1]) for name, array in arrays.items()}
+        try:
+            results = self._session.run(None, given)
+        except Exception as error:
+            raise InputError(f"the model refuses its input: {_first_line(error)}") from None
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def require_runtime():
+    """The module `onnxruntime`.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("ONNX models are run by onnxruntime: pip install 'rnnzoo[onnx]'") from None
+    return onnxruntime
+
+
+def seal(data):
+    """What an exported file ends with: the entry `rnnzoo_sha256` of the model's metadata, the checksum of all before it.
+
+    Protocol buffers that follow each other are read as one message, so that the bytes of one more entry, appended, are a
+    part of the model for whatever reads it.
+    """
+    key, digest = b"rnnzoo_sha256", hashlib.sha256(data).hexdigest().encode()
+    entry = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(digest)]) + digest  # fields 1 and 2, strings
+    return b"\x72" + bytes([len(entry)]) + entry  # field 14 of a ModelProto: metadata_props
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

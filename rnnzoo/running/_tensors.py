@@ -1,0 +1,89 @@
+"""The fronts and backs of the tasks in NumPy: raw input to arrays, arrays to answers, from a task's description."""
+
+import numpy as np
+
+
+def front(about, checked):
+    """What a model is given for checked inputs.
+
+    Args:
+        about: the input's description.
+        checked: a list of what the input's `check` returned.
+
+    Returns:
+        int32 token ids (batch, timesteps), right-padded with 0, or float32 vectors, (batch, width) or
+        (batch, timesteps, width), right-padded with `padding` where there is one.
+    """
+    return {"text": _ids, "bits": _bits, "number": _digits, "vectors": _vectors}[about["kind"]](about, checked)
+
+
+def used(about, inputs):
+    """(batch, timesteps) bool: which timesteps of what `front` made are no padding."""
+    if inputs.ndim == 2:
+        return inputs != 0
+    if about["padding"] is None:
+        return np.ones(inputs.shape[:2], bool)
+    return (inputs != np.float32(about["padding"])).any(axis=-1)
+
+
+def _ids(about, texts):
+    alphabet, end = about["alphabet"], about["end_token"]
+    table = np.zeros(max(map(ord, alphabet)) + 1, np.int32)  # code point -> token id
+    table[[ord(character) for character in alphabet]] = range(1, len(alphabet) + 1)
+    ids = np.zeros((len(texts), max(map(len, texts), default=0) + end), np.int32)
+    for row, text in zip(ids, texts, strict=True):
+        points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        row[: len(points)] = table[points[::-1] if about["reverse"] else points]
+        if end:
+            row[len(points)] = len(alphabet) + 1
+    return ids
+
+
+def _bits(about, texts):
+    flat = np.frombuffer("".join(texts).encode(), np.uint8) - ord("0")
+    return flat.reshape(len(texts), about["width"]).astype(np.float32)
+
+
+def _digits(about, numbers):
+    powers = 10 ** np.arange(about["digits"])[::-1]
+    digits = np.array(numbers, np.int64)[:, None] // powers % 10  # (batch, digits)
+    return np.eye(10, dtype=np.float32)[digits].reshape(len(numbers), 10 * about["digits"])
+
+
+def _vectors(about, vectors):
+    if about["padding"] is None or not about["sequence"]:
+        return np.array(vectors, np.float32).reshape(len(vectors), *[-1] * about["sequence"], about["width"])
+    padded = np.full((len(vectors), max(map(len, vectors), default=0), about["width"]), about["padding"], np.float32)
+    for row, one in zip(padded, vectors, strict=True):
+        row[: len(one)] = one
+    return padded
+
+
+def back(about, outputs, inputs):
+    """Named answers, as the answer's `answers` takes them.
+
+    Args:
+        about: the answer's description.
+        outputs: (batch, ...) what the model gave: its outputs, or the token ids that it wrote.
+        inputs: what `front` made.
+
+    Returns:
+        A dict of NumPy arrays.
+    """
+    name, kind = about["name"], about["kind"]
+    if kind == "number":
+        return {name: np.round(outputs[:, 0]).astype(np.int64)}
+    if kind == "label":
+        return {name: np.array(about["labels"])[outputs.argmax(axis=-1)]}
+    if kind == "real":
+        return {name: outputs[:, 0].astype(np.float32)}
+    if kind == "vectors":
+        return {name: outputs.astype(np.float32)}
+    if kind == "numbers":
+        lengths = (inputs != 0).sum(axis=1)
+        numbers = np.round(outputs).astype(np.int64)
+        return {name: numbers[:, :, 0] if about["width"] == 1 else numbers, "lengths": lengths}
+    # A text: all before the end token; after it, the rows are filled with 0.
+    characters = ["", *about["alphabet"], ""]
+    texts = ["".join(characters[token] for token in row).encode() for row in outputs.tolist()]
+    return {name: np.array(texts, object)}

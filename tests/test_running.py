@@ -1,0 +1,256 @@
+"""Exports that are asked without TensorFlow: the same checks, answers and messages as `predict` has."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+import rnnzoo
+from rnnzoo.building import create_task
+from rnnzoo.cli.main import cli
+from rnnzoo.registry import list_presets, load_preset
+from rnnzoo.running import _description, _tensors, load
+from rnnzoo.running._stepping import Stepper
+
+pytest.importorskip("onnx", reason="the extra `onnx` is absent")
+pytest.importorskip("onnxruntime", reason="the extra `onnx` is absent")
+
+# What is wrong for some task, and right for another.
+RAW = ["1294", "", "12a4", "1２", "12\n", "-5", b"\xff12", b"77", 1294, 10000, -1, 1.5, True, None, "535+61", "007+5", "1+"]
+RAW += ["1110111", "111011", "1110112", "0.05 0.1", "0.05 x", "[0.5]", "1:0.5:-1 0:1:0.5", "0.3:0 0.5:1 0.2:0 0.4:1"]
+RAW += [
+    "0.3:0 2:1 0.4:1",
+    "0.3:2 0.5:1",
+    "0.3:1",
+    "nan 1",
+    "[[1, 2], [3, 4]]",
+    [1, 2, 3],
+    [[0.5, 1], [0.25, 1]],
+    [],
+    [[]],
+    "9" * 5000,
+]
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Every preset as a folder, and digit-sum and addition as a file."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name in list_presets():
+        rnnzoo.export(name, folder / name, format="onnx")
+    for name in ("digit-sum", "addition"):
+        rnnzoo.export(name, folder / f"{name}.onnx", format="onnx")
+    return folder
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_the_same_checks_and_messages(name, exports):
+    zoo, runner = rnnzoo.from_preset(name), load(exports / name)
+    right = 0
+    for raw in RAW:
+        found = []
+        for one in (zoo, runner):
+            try:
+                found.append(str(one.check([raw])))
+            except rnnzoo.InputError as error:
+                found.append(f"refused: {error}")
+        assert found[0] == found[1]
+        right += not found[0].startswith("refused")
+    assert 0 < right < len(RAW)
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_fronts_and_backs_are_those_of_the_graph(name, rng):
+    """Written twice, in NumPy and in TensorFlow: held against each other on random inputs and outputs."""
+    task = create_task(load_preset(name))
+    inputs = task.first_test().inputs
+    raw = [task.input.check(inputs[i]) for i in rng.integers(0, len(inputs), 30)]
+    for batch in (raw, raw[:1]):
+        made = _tensors.front(json.loads(json.dumps(task.input.describe())), batch)
+        expected = task.input.front(task.input.tensor(batch)).numpy()
+        assert made.dtype == expected.dtype
+        np.testing.assert_array_equal(made, expected)
+    front = _tensors.front(task.input.describe(), raw)
+    shape = None if task.answer.generated else rnnzoo.build(name)(front).shape
+    for scale in (0.1, 1, 30):
+        if task.answer.generated:
+            outputs = rng.integers(1, task.answer.end_token + 1, (30, task.answer.max_length + 1)).astype(np.int32)
+            outputs[0, 0] = task.answer.end_token
+            for row in outputs:
+                row[np.argmax(np.append(row, task.answer.end_token) == task.answer.end_token) + 1 :] = 0
+        else:
+            outputs = (rng.normal(size=shape) * scale).astype(np.float32)
+        named = _tensors.back(json.loads(json.dumps(task.answer.describe())), outputs, front)
+        graph = {key: value.numpy() for key, value in task.answer.back(tf.constant(outputs), tf.constant(front)).items()}
+        assert task.answer.answers(named) == task.answer.answers(graph)
+
+
+def test_halves_are_rounded_as_in_the_graph():
+    halves = np.array([[-1.5], [-0.5], [0.5], [1.5], [2.5]], np.float32)
+    assert _tensors.back({"kind": "number", "name": "sum"}, halves, None)["sum"].tolist() == [-2, 0, 0, 2, 2]
+
+
+class Alone:
+    """A model that takes a batch of one alone, as models of fixed shapes do."""
+
+    def __init__(self, model):
+        self.model = model
+        self.inputs = {name: ((1, *shape[1:]), dtype) for name, (shape, dtype) in model.inputs.items()}
+        self.outputs = model.outputs
+
+    def run(self, arrays):
+        assert all(len(array) == 1 for array in arrays.values())
+        return self.model.run(arrays)
+
+
+@pytest.mark.parametrize("name", ["digit-sum", "digit-sum-running", "adding-problem", "addition", "number-spelling"])
+def test_steps_of_a_batch_of_one(name, exports, rng):
+    runner, alone = load(exports / name), load(exports / name, by_steps=True)
+    alone.stepper = Stepper({role: Alone(model) for role, model in alone.models.items()}, alone.description["decoding"])
+    inputs = runner.task.first_test().inputs
+    raw = [inputs[i] for i in rng.integers(0, len(inputs), 7)]
+    for one in raw:  # what a text's row holds past its end depends on the rows beside it
+        np.testing.assert_allclose(alone.scores([one]), runner.scores([one]), rtol=1e-4, atol=1e-4)
+    if runner.task.answer.kind != "real":
+        assert alone.predict(raw) == runner.predict(raw)
+
+
+def test_what_is_truncated_or_altered_is_said(exports, tmp_path):
+    def damaged(name, change):
+        shutil.rmtree(tmp_path / "export", ignore_errors=True)
+        shutil.copytree(exports / "addition", tmp_path / "export")
+        path = tmp_path / "export" / name
+        change(path, path.read_bytes())
+        with pytest.raises(rnnzoo.InputError) as error:
+            load(tmp_path / "export")
+        assert name in str(error.value) and "\n" not in str(error.value)
+        return str(error.value)
+
+    def truncate(path, data):
+        path.write_bytes(data[: len(data) // 2])
+
+    def alter(path, data):
+        path.write_bytes(data[:900] + bytes([data[900] ^ 1]) + data[901:])
+
+    for name in ("model.onnx", "step.onnx", "start.onnx"):
+        for change in (truncate, alter):
+            assert "the checksum is not the one in rnnzoo.json" in damaged(name, change)
+        assert "cannot be read" in damaged(name, lambda path, _: path.unlink())
+    assert "is no JSON" in damaged("rnnzoo.json", truncate)
+    assert "checksum" in damaged(
+        "rnnzoo.json", lambda path, data: path.write_bytes(data.replace(b"1234567890+", b"2134567890+"))
+    )
+    assert "checksum" in damaged("rnnzoo.json", lambda path, _: path.write_text("[]"))
+    assert "holds no rnnzoo.json" in damaged("rnnzoo.json", lambda path, _: path.unlink())
+    file = tmp_path / "file.onnx"
+    data = (exports / "addition.onnx").read_bytes()
+    for part in (data[:-1], data[: len(data) // 2], data[:900] + b"?" + data[901:], data + b"x", b"", b"junk" * 100):
+        file.write_bytes(part)
+        with pytest.raises(rnnzoo.InputError, match=r"file\.onnx: the checksum at its end is absent or wrong"):
+            load(file)
+
+
+def test_what_is_no_export(exports, tmp_path):
+    for path, message in (
+        (tmp_path / "absent", "no such file or folder"),
+        (tmp_path, r"holds no rnnzoo\.json"),
+        (exports / "addition" / "rnnzoo.json", r"a file that ends in \.onnx"),
+        (exports / "addition" / "step.onnx", "is the step of a model, for programs; give its folder"),
+    ):
+        with pytest.raises(rnnzoo.InputError, match=message):
+            load(path)
+    assert load(exports / "addition" / "model.onnx").predict(["535+61"]) == ["596"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "in a layout that this version does not know"),
+        ({"task": "digit_product"}, "whose task 'digit_product' this version has not, or has otherwise"),
+        ({"task": "../x"}, "this version has not"),
+        ({"task_options": {"digits": 3}}, "whose task 'digit_sum' this version has not, or has otherwise"),
+        ({"answer": {"kind": "number", "name": "total"}}, "has otherwise; export again"),
+    ],
+)
+def test_an_export_of_another_version(change, message, exports, tmp_path):
+    shutil.copytree(exports / "digit-sum", tmp_path / "export")
+    path = tmp_path / "export" / "rnnzoo.json"
+    about = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({**about, "sha256": _description.digest(about)}))
+    with pytest.raises(rnnzoo.InputError, match=message):
+        load(tmp_path / "export")
+
+
+def test_a_missing_extra_is_named(exports, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(rnnzoo.MissingExtraError, match=r"rnnzoo\[onnx\]"):
+        load(exports / "digit-sum")
+
+
+def test_run_prints_what_predict_prints(exports, tmp_path):
+    (tmp_path / "samples.txt").write_text("1294\n77\n")
+    (tmp_path / "wrong.txt").write_text("1294\n3x\n")
+    (tmp_path / "latin.txt").write_bytes(b"1294\n\xe9\n")
+    for arguments, stdin in (
+        (["1294", "77"], None),
+        (["1294", "--json"], None),
+        (["-"], "1294\n77\n"),
+        ([str(tmp_path / "samples.txt"), "--json"], None),
+        (["--file", str(tmp_path / "samples.txt")], None),
+        (["1294", "12a4"], None),
+        ([""], None),
+        ([], None),
+        (["1", "--file", "absent.txt"], None),
+        (["--file", "absent.txt"], None),
+        ([str(tmp_path / "wrong.txt")], None),
+        ([str(tmp_path / "latin.txt")], None),
+        (["-"], ""),
+    ):
+        predicted = CliRunner().invoke(cli, ["predict", "digit-sum", *arguments], input=stdin)
+        for export in ("digit-sum", "digit-sum.onnx"):
+            ran = CliRunner().invoke(cli, ["run", str(exports / export), *arguments], input=stdin)
+            lines = [result.output.splitlines()[-1] for result in (ran, predicted)]
+            assert lines[0] == lines[1] and ran.exit_code == predicted.exit_code
+            assert ran.exit_code or ran.output == predicted.output
+    for name, arguments in {
+        "digit-sum-both-ways": ["1294", "7"],
+        "addition": ["535+61"],
+        "number-spelling": ["1294", "0"],
+        "seven-segment": ["1110111"],
+        "forward-by-hand": ["1:0.5:-1 0:1:0.5"],
+    }.items():
+        ran = CliRunner().invoke(cli, ["run", str(exports / name), *arguments])
+        assert (ran.exit_code, ran.output) == (0, CliRunner().invoke(cli, ["predict", name, *arguments]).output)
+
+
+def test_the_command_exports_and_runs(tmp_path):
+    for output in ("sum", "sum.onnx"):
+        written = CliRunner().invoke(cli, ["export", "digit-sum", "--format", "onnx", "-o", str(tmp_path / output)])
+        assert written.exit_code == 0 and written.output.startswith("ONNX: ")
+        ran = CliRunner().invoke(cli, ["run", str(tmp_path / output), "1294", "--json"])
+        assert json.loads(ran.output) == [{"input": "1294", "answer": 16}]
+    assert CliRunner().invoke(cli, ["run", str(tmp_path / "absent"), "1294"]).exit_code == 2
+
+
+def test_no_tensorflow_and_soon(exports):
+    """The whole command, from its start to its end."""
+    code = (
+        "import sys\nfrom rnnzoo.cli.main import cli\ncli(['run', *sys.argv[1:]], standalone_mode=False)\n"
+        "assert not {'tensorflow', 'keras', 'onnx'} & set(sys.modules), 'TensorFlow was imported'"
+    )
+    seconds = []
+    for name, sample in (("digit-sum", "1294"), ("addition", "535+61"), ("number-spelling", "1294"), ("digit-sum", "77")):
+        begin = time.perf_counter()
+        command = [sys.executable, "-c", code, str(exports / name), sample]
+        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        seconds.append(time.perf_counter() - begin)
+        assert (result.returncode, result.stderr) == (0, "")
+    # The best of several: what else the machine does can only slow it down. It was 0.4 s where this was written.
+    assert min(seconds) < 1
