@@ -20,6 +20,7 @@ FLOORS = {
     "files": -1,
     "layers": 0,
     "losses": 0,
+    "running": 0,
     "architectures": 1,
     "tasks": 1,
     "registry": 2,
@@ -41,7 +42,7 @@ FLOORS = {
 }
 ALLOWED = {  # what a floor may import from outside rnnzoo and the standard library
     -1: set(),
-    0: {"keras", "tensorflow", "numpy"},
+    0: {"keras", "tensorflow", "numpy", "ai_edge_litert"},
     1: {"keras", "tensorflow", "numpy"},
     2: {"pydantic"},
     3: {"keras", "tensorflow", "numpy", "matplotlib"},

@@ -1,0 +1,67 @@
+"""LiteRT models, run by `ai-edge-litert` alone: no TensorFlow, no Keras."""
+
+import numpy as np
+
+from rnnzoo.errors import InputError, MissingExtraError
+
+
+class LiteRTModel:
+    """A `.tflite` file of fixed shapes with the signature `serving_default`.
+
+    Args:
+        path: the file.
+        threads: how many threads it may use.
+
+    Raises:
+        InputError: there is no such file, or it is damaged or has no such signature.
+        MissingExtraError: `ai-edge-litert` is not installed.
+
+    Attributes:
+        inputs: name -> (shape, dtype): a tuple, the batch of 1 included, and a NumPy dtype.
+        outputs: the same of what comes out.
+    """
+
+    def __init__(self, path, threads=1):
+        interpreter = require_interpreter()
+        try:
+            with open(path, "rb") as file:
+                self._interpreter = interpreter(model_content=file.read(), num_threads=threads)
+            self._runner = self._interpreter.get_signature_runner("serving_default")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        except (ValueError, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or ["damaged"])[0]
+            raise InputError(f"{path}: cannot be loaded as a LiteRT model: {reason}") from None
+        self.inputs = _described(self._runner.get_input_details())
+        self.outputs = _described(self._runner.get_output_details())
+
+    def run(self, arrays):
+        """A dict of arrays, one an input and of its shape -> a dict of arrays, one an output.
+
+        Raises:
+            InputError: an input is missing, unknown or of another shape.
+        """
+        if set(arrays) != set(self.inputs):
+            raise InputError(f"inputs {', '.join(sorted(arrays))}; expected {', '.join(sorted(self.inputs))}")
+        given = {name: np.asarray(array, self.inputs[name][1]) for name, array in arrays.items()}
+        for name, array in given.items():
+            if array.shape != self.inputs[name][0]:
+                raise InputError(f"input '{name}' is of shape {array.shape}; expected {self.inputs[name][0]}")
+        return self._runner(**given)
+
+
+def require_interpreter():
+    """The class `ai_edge_litert.interpreter.Interpreter`.
+
+    Raises:
+        MissingExtraError: `ai-edge-litert` is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise MissingExtraError("LiteRT needs ai-edge-litert: pip install 'rnnzoo[litert]'") from None
+    return Interpreter
+
+
+def _described(details):
+    return {name: (tuple(detail["shape"].tolist()), np.dtype(detail["dtype"])) for name, detail in details.items()}
