@@ -44,6 +44,7 @@ def _echo_litert(path):
     if told["int8"]:
         before, after = told["int8"]["float"], told["int8"]["int8"]
         changes = ", ".join(f"{name} {before[name]:.6g} -> {after[name]:.6g}" for name in before)
-        click.echo(f"int8: {changes}, on {told['int8']['examples']} examples")
+        count = told["int8"]["examples"]
+        click.echo(f"int8: {changes}, on {count} example{'' if count == 1 else 's'}")
     if "note" in told:
         click.echo(told["note"])

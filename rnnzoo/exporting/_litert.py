@@ -55,13 +55,25 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
     tolerance = TOLERANCE if tolerance is None else tolerance
     if not 0 <= tolerance <= 1:
         raise InputError(f"tolerance must be from 0 to 1, not {tolerance}")
-    timesteps = _timesteps(predictor, timesteps)
+    timesteps = _checked(predictor, timesteps)
+    train, test = _examples(predictor)
+    longest = _longest(predictor, train)
+    if timesteps is None and longest:
+        timesteps = max(longest, TIMESTEPS) if predictor.task.input.pads else longest
+    if timesteps and timesteps > MOST_TIMESTEPS:
+        raise InputError(
+            f"{predictor.preset.name} was trained on {timesteps:,} timesteps; give timesteps, up to {MOST_TIMESTEPS:,}"
+        )
     decoder = Serving(predictor.model, predictor.task).decoder
     parts, note = _parts(predictor, decoder)
     written = _write(parts, folder, timesteps, False)
-    off = largest_difference(predictor, Written(predictor, written, decoder), timesteps)
+    # No longer than what it was trained on: past that some networks make a difference in the last bit grow without bounds.
+    compared = timesteps and min(longest, timesteps)
+    off = largest_difference(predictor, Written(predictor, written, decoder), compared)
     if off > DIFFERENCE:
-        raise InputError(f"{predictor.preset.name}: LiteRT gives other numbers: off by {off:.1e} relative, over {DIFFERENCE:g}")
+        raise InputError(
+            f"{predictor.preset.name}: LiteRT gives other numbers: off by {off:.1e} relative, over {DIFFERENCE:g}"
+        )
     manifest = {
         "format": "litert",
         "preset": predictor.preset.name,
@@ -76,7 +88,7 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
     }
     if int8:
         written = _write(parts, folder, timesteps, True)
-        metrics = _metrics(predictor, Written(predictor, written, decoder))
+        metrics = _metrics(predictor, Written(predictor, written, decoder), test)
         name = predictor.task.metric
         before, after = (metrics[side][name] for side in ("float", "int8"))
         if before - after > tolerance:
@@ -108,7 +120,7 @@ def _parts(predictor, decoder):
     model = predictor.model
     if decoder is not None:
         return {"start": decoder.start, "step": decoder.step}, None
-    if not _has_time(predictor.task.input, model):
+    if not _has_time(model):
         return {"model": model}, None
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in model.layers):
         note = f"{predictor.preset.name} has no step: it reads both directions of time, and its every output needs the whole"
@@ -126,24 +138,32 @@ def _write(parts, folder, timesteps, int8):
     return written
 
 
-def _has_time(kind, model):
+def _has_time(model):
     """Whether a model reads sequences."""
     return any(None in tensor.shape[1:] for tensor in model.inputs if tensor.name != "target")
 
 
-def _timesteps(predictor, timesteps):
-    """The number of timesteps that is meant, `None` for a model without time."""
-    kind, name = predictor.task.input, predictor.preset.name
-    if not _has_time(kind, predictor.model):
-        if timesteps is not None:
-            raise InputError(f"{name} reads no sequence: timesteps goes with those that do")
-        return None
+def _checked(predictor, timesteps):
+    """The number of timesteps that was given."""
     if timesteps is None:
-        longest = max(kind.steps(kind.check(raw)) for raw in predictor.task.train().inputs)
-        return min(max(longest, TIMESTEPS), MOST_TIMESTEPS) if kind.pads else longest
+        return None
+    if not _has_time(predictor.model):
+        raise InputError(f"{predictor.preset.name} reads no sequence: timesteps goes with what does")
     if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 1 <= timesteps <= MOST_TIMESTEPS:
         raise InputError(f"timesteps must be a whole number from 1 to {MOST_TIMESTEPS:,}, not {timesteps}")
     return timesteps
+
+
+def _longest(predictor, train):
+    """How many timesteps the longest training example has, `None` for a model without time."""
+    kind = predictor.task.input
+    return max(kind.steps(kind.check(raw)) for raw in train.inputs) if _has_time(predictor.model) else None
+
+
+def _examples(predictor):
+    """The examples that a model was trained on, and those that it is judged by."""
+    task, own = predictor.task, predictor.preset.own_data
+    return (task.train(), task.first_test()) if own is None else read_split(own, task)
 
 
 def _padding(kind):
@@ -151,11 +171,9 @@ def _padding(kind):
     return getattr(kind, "mask_value", 0)
 
 
-def _metrics(predictor, written):
+def _metrics(predictor, written, examples):
     """The metrics of the Keras model and of int8 files on the same examples."""
-    task, own = predictor.task, predictor.preset.own_data
-    examples = task.first_test() if own is None else read_split(own, task)[1]
-    count = len(examples.inputs)
+    task, count = predictor.task, len(examples.inputs)
     examples = examples.take(list(range(0, count, math.ceil(count / EXAMPLES))))
     checked = predictor.check(examples.inputs)
     answers = {"float": predictor.predict(checked), "int8": written.answers(checked)}

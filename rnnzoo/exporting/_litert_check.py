@@ -144,5 +144,3 @@ def _random_target(decoder, steps, rng):
     if decoder.tokens:
         return rng.integers(1, decoder.outputs, steps).astype(np.int32)
     return rng.normal(size=(steps, decoder.width)).astype(np.float32)
-
-

@@ -24,7 +24,9 @@ def tflite(model, timesteps=None, int8=False):
     names = [tensor.name for tensor in model.inputs]
     shapes = [tuple(timesteps if size is None else size for size in (1, *tensor.shape[1:])) for tensor in model.inputs]
     # Constants: of variables the converter would write the reading, and nothing that fills them.
-    trained, other = ([variable.numpy() for variable in v] for v in (model.trainable_variables, model.non_trainable_variables))
+    trained, other = (
+        [variable.numpy() for variable in v] for v in (model.trainable_variables, model.non_trainable_variables)
+    )
 
     def call(*tensors):
         weights = ([tf.constant(array) for array in arrays] for arrays in (trained, other))
@@ -35,7 +37,8 @@ def tflite(model, timesteps=None, int8=False):
         return {name: tf.identity(tensor) for name, tensor in outputs.items()}
 
     specs = [
-        tf.TensorSpec(shape, tensor.dtype, name=name) for shape, tensor, name in zip(shapes, model.inputs, names, strict=True)
+        tf.TensorSpec(shape, tensor.dtype, name=name)
+        for shape, tensor, name in zip(shapes, model.inputs, names, strict=True)
     ]
     with unrolled(model):
         concrete = tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
@@ -68,9 +71,11 @@ def custom_operations(content):
 @contextlib.contextmanager
 def unrolled(model):
     """While a graph is traced in it, the model's recurrent layers write every timestep out."""
-    both = keras.layers.Bidirectional
-    layers = [[layer.forward_layer, layer.backward_layer] if isinstance(layer, both) else [layer] for layer in model.layers]
-    layers = [layer for layer in sum(layers, []) if isinstance(layer, keras.layers.SimpleRNN)]
+    layers = []
+    for layer in model.layers:
+        two = isinstance(layer, keras.layers.Bidirectional)
+        layers += [layer.forward_layer, layer.backward_layer] if two else [layer]
+    layers = [layer for layer in layers if isinstance(layer, keras.layers.SimpleRNN)]
     before = [layer.unroll for layer in layers]
     try:
         for layer in layers:

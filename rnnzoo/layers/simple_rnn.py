@@ -27,8 +27,9 @@ class SimpleRNN(keras.layers.SimpleRNN):
     In training (`training=True`, inside a `tf.function` such as `fit`'s, number of timesteps known, activation linear,
     relu, sigmoid or tanh, float32 or float64) the recurrence and its written-out backpropagation through time are compiled
     by XLA, once for each shape of the batch, in about a second; not where a step without a mask is nothing but its product,
-    which TensorFlow makes faster. Elsewhere up to 64 known timesteps, and with `unroll=True` as many as
-    there are, are written out in the graph behind one input projection; and what is left, recurrent dropout among it, is done as Keras does it.
+    which TensorFlow makes faster. Elsewhere up to 64 known timesteps, and with `unroll=True` as many as there are, are
+    written out in the graph behind one input projection; and what is left, recurrent dropout among it, is done as Keras
+    does it.
 
     Weights: `kernel` (features, units), `recurrent_kernel` (units, units), `bias` (units,).
     """

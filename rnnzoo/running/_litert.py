@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rnnzoo import quiet
 from rnnzoo.errors import InputError, MissingExtraError
 
 
@@ -25,15 +26,20 @@ class LiteRTModel:
         interpreter = require_interpreter()
         try:
             with open(path, "rb") as file:
-                self._interpreter = interpreter(model_content=file.read(), num_threads=threads)
-            self._runner = self._interpreter.get_signature_runner("serving_default")
+                content = file.read()
+            with quiet():  # it says which of its parts runs the model
+                self._interpreter = interpreter(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
+            signature = self._interpreter.get_signature_runner("serving_default")
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, RuntimeError) as error:
             reason = (str(error).strip().splitlines() or ["damaged"])[0]
             raise InputError(f"{path}: cannot be loaded as a LiteRT model: {reason}") from None
-        self.inputs = _described(self._runner.get_input_details())
-        self.outputs = _described(self._runner.get_output_details())
+        details = signature.get_input_details(), signature.get_output_details()
+        self.inputs, self.outputs = map(_described, details)
+        # By their indices: called by its signature it would lay out its memory anew each time.
+        self._given, self._found = ({name: detail["index"] for name, detail in side.items()} for side in details)
 
     def run(self, arrays):
         """A dict of arrays, one an input and of its shape -> a dict of arrays, one an output.
@@ -47,7 +53,10 @@ class LiteRTModel:
         for name, array in given.items():
             if array.shape != self.inputs[name][0]:
                 raise InputError(f"input '{name}' is of shape {array.shape}; expected {self.inputs[name][0]}")
-        return self._runner(**given)
+        for name, array in given.items():
+            self._interpreter.set_tensor(self._given[name], array)
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(index) for name, index in self._found.items()}
 
 
 def require_interpreter():
