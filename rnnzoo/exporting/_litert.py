@@ -10,7 +10,7 @@ import rnnzoo
 from rnnzoo.building import sha256
 from rnnzoo.errors import InputError
 from rnnzoo.evaluating import read_split
-from rnnzoo.exporting._litert_check import Written, largest_difference
+from rnnzoo.exporting._litert_check import Written, has_time, largest_difference
 from rnnzoo.exporting._tflite import signature, tflite
 from rnnzoo.running._litert import LiteRTModel, require_interpreter
 from rnnzoo.serving import Serving
@@ -41,8 +41,8 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
         timesteps: of `model.tflite`, and of the source of `start.tflite`; the longest training example's, at least 64, if
             `None`. Where nothing in a sequence is padding, every sequence must be of that length.
         int8: whether weights of 1,024 numbers and more are stored as 8-bit integers.
-        tolerance: by how much that may lower the share of right answers, on up to 500 examples of the first test set;
-            0.01 if `None`.
+        tolerance: by how much that may lower the share of right answers, on up to 500 examples of the first test set that
+            are not too long; 0.01 if `None`.
 
     Raises:
         InputError: an argument is out of range or goes with nothing, int8 costs more than the tolerance, the model needs
@@ -68,7 +68,7 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
     parts, note = _parts(predictor, decoder)
     written = _write(parts, folder, timesteps, False)
     # No longer than what it was trained on: past that some networks make a difference in the last bit grow without bounds.
-    compared = timesteps and min(longest, timesteps)
+    compared = timesteps and (min(longest, timesteps) if predictor.task.input.pads else timesteps)
     off = largest_difference(predictor, Written(predictor, written, decoder), compared)
     if off > DIFFERENCE:
         raise InputError(
@@ -120,7 +120,7 @@ def _parts(predictor, decoder):
     model = predictor.model
     if decoder is not None:
         return {"start": decoder.start, "step": decoder.step}, None
-    if not _has_time(model):
+    if not has_time(model):
         return {"model": model}, None
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in model.layers):
         note = f"{predictor.preset.name} has no step: it reads both directions of time, and its every output needs the whole"
@@ -138,16 +138,11 @@ def _write(parts, folder, timesteps, int8):
     return written
 
 
-def _has_time(model):
-    """Whether a model reads sequences."""
-    return any(None in tensor.shape[1:] for tensor in model.inputs if tensor.name != "target")
-
-
 def _checked(predictor, timesteps):
     """The number of timesteps that was given."""
     if timesteps is None:
         return None
-    if not _has_time(predictor.model):
+    if not has_time(predictor.model):
         raise InputError(f"{predictor.preset.name} reads no sequence: timesteps goes with what does")
     if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 1 <= timesteps <= MOST_TIMESTEPS:
         raise InputError(f"timesteps must be a whole number from 1 to {MOST_TIMESTEPS:,}, not {timesteps}")
@@ -157,7 +152,7 @@ def _checked(predictor, timesteps):
 def _longest(predictor, train):
     """How many timesteps the longest training example has, `None` for a model without time."""
     kind = predictor.task.input
-    return max(kind.steps(kind.check(raw)) for raw in train.inputs) if _has_time(predictor.model) else None
+    return max(kind.steps(kind.check(raw)) for raw in train.inputs) if has_time(predictor.model) else None
 
 
 def _examples(predictor):
@@ -173,8 +168,11 @@ def _padding(kind):
 
 def _metrics(predictor, written, examples):
     """The metrics of the Keras model and of int8 files on the same examples."""
-    task, count = predictor.task, len(examples.inputs)
-    examples = examples.take(list(range(0, count, math.ceil(count / EXAMPLES))))
+    task = predictor.task
+    fitting = [i for i, raw in enumerate(examples.inputs) if written.takes(task.input.check(raw))]
+    if not fitting:
+        raise InputError(f"{predictor.preset.name}: int8 is judged by test examples, and none has so few timesteps")
+    examples = examples.take(fitting[:: math.ceil(len(fitting) / EXAMPLES)])
     checked = predictor.check(examples.inputs)
     answers = {"float": predictor.predict(checked), "int8": written.answers(checked)}
     scores = {side: task.score(examples, found) for side, found in answers.items()}

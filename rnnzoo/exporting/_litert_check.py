@@ -17,6 +17,7 @@ class Written:
 
     def __init__(self, predictor, models, decoder):
         self.task, self.models, self.decoder = predictor.task, models, decoder
+        self.timed = has_time(predictor.model)
 
     def outputs(self, row):
         """(timesteps, ...) or (features,), what the front made of one raw input -> the outputs, without the batch."""
@@ -57,15 +58,37 @@ class Written:
             written.append(fed)
         return np.stack(written)
 
+    def takes(self, checked):
+        """Whether a checked input is of a length that some file takes."""
+        if not self.timed or (self.decoder is None and "step" in self.models):
+            return True
+        ((shape, _),) = self.models["model" if self.decoder is None else "start"].inputs.values()
+        timesteps = self.task.input.steps(checked)
+        return timesteps <= shape[1] if self.task.input.pads else timesteps == shape[1]
+
     def answers(self, checked):
-        """Checked inputs -> a list of answers."""
-        found = []
-        for one in checked:
-            inputs = self.task.input.front(self.task.input.tensor([one]))
-            outputs = (self.outputs if self.decoder is None else self.written)(inputs[0].numpy())
-            named = self.task.answer.back(tf.constant(outputs[None]), inputs)
-            found += self.task.answer.answers({name: tensor.numpy() for name, tensor in named.items()})
-        return found
+        """Checked inputs, of lengths that are taken -> a list of answers."""
+        if not checked:
+            return []
+        if not self.task.input.pads:
+            return [answer for one in checked for answer in self._answers([one])]
+        return self._answers(checked)
+
+    def _answers(self, checked):
+        inputs = self.task.input.front(self.task.input.tensor(checked))
+        rows = inputs.numpy()
+        if self.timed:
+            rows = [row[: self.task.input.steps(one)] for row, one in zip(rows, checked, strict=True)]
+        found = [(self.outputs if self.decoder is None else self.written)(row) for row in rows]
+        if found[0].ndim == 2 or self.decoder is not None:  # timesteps, of which some have fewer
+            found = [np.pad(one, [(0, max(map(len, found)) - len(one)), *[(0, 0)] * (one.ndim - 1)]) for one in found]
+        named = self.task.answer.back(tf.constant(np.stack(found)), inputs)
+        return self.task.answer.answers({name: tensor.numpy() for name, tensor in named.items()})
+
+
+def has_time(model):
+    """Whether a model reads sequences."""
+    return any(None in tensor.shape[1:] for tensor in model.inputs if tensor.name != "target")
 
 
 def padded(row, shape, kind):
