@@ -45,6 +45,7 @@ def _echo_litert(path):
         before, after = told["int8"]["float"], told["int8"]["int8"]
         changes = ", ".join(f"{name} {before[name]:.6g} -> {after[name]:.6g}" for name in before)
         count = told["int8"]["examples"]
-        click.echo(f"int8: {changes}, on {count} example{'' if count == 1 else 's'}")
+        smaller = " -> ".join(f"{size:,}" for size in told["int8"]["bytes"].values())
+        click.echo(f"int8: {smaller} bytes; {changes}, on {count} example{'' if count == 1 else 's'}")
     if "note" in told:
         click.echo(told["note"])

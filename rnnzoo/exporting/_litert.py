@@ -87,7 +87,9 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
         "int8": None,
     }
     if int8:
+        sizes = [_size(folder)]
         written = _write(parts, folder, timesteps, True)
+        sizes.append(_size(folder))
         metrics = _metrics(predictor, Written(predictor, written, decoder), test)
         name = predictor.task.metric
         before, after = (metrics[side][name] for side in ("float", "int8"))
@@ -96,7 +98,7 @@ def write_litert(predictor, folder, *, timesteps=None, int8=False, tolerance=Non
                 f"{predictor.preset.name}: int8 lowers {name} from {before:.4g} to {after:.4g} on {metrics['examples']} "
                 f"examples, by more than the tolerance {tolerance:g}; export without it, or raise the tolerance"
             )
-        manifest["int8"] = {"tolerance": tolerance, **metrics}
+        manifest["int8"] = {"tolerance": tolerance, "bytes": dict(zip(("float", "int8"), sizes, strict=True)), **metrics}
     if note:
         manifest["note"] = note
     if decoder is not None:
@@ -136,6 +138,11 @@ def _write(parts, folder, timesteps, int8):
         path.write_bytes(tflite(part, timesteps, int8))
         written[name] = LiteRTModel(path)
     return written
+
+
+def _size(folder):
+    """How many bytes the files of a folder have."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _checked(predictor, timesteps):

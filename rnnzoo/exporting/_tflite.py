@@ -1,11 +1,13 @@
 """One Keras model of fixed shapes as the bytes of a LiteRT file of built-in operations alone."""
 
 import contextlib
+import re
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo import quiet
 from rnnzoo.errors import InputError
 
 
@@ -48,11 +50,14 @@ def tflite(model, timesteps=None, int8=False):
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     try:
-        content = converter.convert()
+        with quiet():  # it tells of what went well, too
+            content = converter.convert()
+        custom = custom_operations(content)
     except Exception as error:  # the converter's own class is not public, and not all that it raises is of it
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"'{model.name}' cannot be written for LiteRT: {reason}") from None
-    custom = custom_operations(content)
+        custom = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        if not custom:
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise InputError(f"'{model.name}' cannot be written for LiteRT: {reason}") from None
     if custom:
         raise InputError(f"'{model.name}' needs what LiteRT does not have built in: {', '.join(custom)}")
     return content
