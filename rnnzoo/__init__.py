@@ -60,11 +60,16 @@ def quiet_import():
     Its C++ start-up lines go there whatever TF_CPP_MIN_LOG_LEVEL says; that variable holds from then on. Errors are
     Python exceptions, and reach the user as ever.
     """
+    with quiet() if "tensorflow" not in sys.modules else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def quiet():
+    """A context in which nothing reaches file descriptor 2: for libraries that log there whatever they are told."""
     try:
-        saved = os.dup(2) if "tensorflow" not in sys.modules else None
+        saved = os.dup(2)
     except OSError:  # standard error is closed
-        saved = None
-    if saved is None:
         yield
         return
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -31,6 +31,9 @@ class Answerer:
         """A list of checked inputs -> the model's outputs (batch, ...) as a NumPy array."""
         raise NotImplementedError
 
+    def _fits(self, checked):
+        """Raises `InputError` where a checked input is more than what runs it can take."""
+
     def predict(self, inputs, progress=None):
         """A list of answers, one for each raw input, in order.
 
@@ -125,6 +128,7 @@ class Answerer:
                 if isinstance(raw, list):
                     raw = self.task.input.join(raw, padded)
                 raw = self.task.input.check(raw)
+                self._fits(raw)
             except InputError as error:
                 begin = f"{self.name}: input {number}" if where is None else where(number)
                 raise InputError(f"{begin}: {error}") from None

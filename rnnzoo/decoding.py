@@ -78,7 +78,7 @@ class Decoder:
         Returns:
             written: token ids (batch, steps), 0 after the end token, the end token included; or vectors
                 (batch, steps, outputs). `steps` is as many as the longest row took.
-            outputs: (batch, steps, outputs).
+            outputs: (batch, steps, outputs), 0 after a row's end token, so that they depend on no other row.
         """
         max_length = self.max_length if max_length is None else max_length
         states = self.start(inputs)
@@ -98,6 +98,7 @@ class Decoder:
         def step(t, done, fed, states, written, outputs):
             result = dict(self.step({"fed": fed, **states}))
             output = result.pop("outputs")
+            shown = tf.where(done[:, None], 0.0, output)
             if self.tokens:
                 # Id 0 is padding, which nothing writes.
                 if choose is None:
@@ -109,7 +110,7 @@ class Decoder:
                     done = done | (token == self.end_token)
             else:
                 fed = output
-            return t + 1, done, fed, result, written.write(t, fed), outputs.write(t, output)
+            return t + 1, done, fed, result, written.write(t, fed), outputs.write(t, shown)
 
         loop = (tf.constant(0), done, fed, dict(states), written, outputs)
         *_, written, outputs = tf.while_loop(going, step, loop)

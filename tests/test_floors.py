@@ -49,7 +49,7 @@ ALLOWED = {  # what a floor may import from outside rnnzoo and the standard libr
     1: {"keras", "tensorflow", "numpy"},
     2: {"pydantic"},
     3: {"keras", "tensorflow", "numpy", "matplotlib"},
-    4: {"keras", "tensorflow", "numpy", "matplotlib", "onnx", "onnxruntime"},
+    4: {"keras", "tensorflow", "numpy", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert"},
     5: {"click", "rich"},
 }
 SOURCES = [

@@ -16,6 +16,7 @@ from rnnzoo.architectures._parts import (
     sequence_input,
     state_models,
 )
+from rnnzoo.errors import InputError
 from rnnzoo.layers import Readout, SimpleRNN
 
 
@@ -163,3 +164,42 @@ def inference(model):
         new_states.append(new_state)
     y = layers["readout"](x)[:, 0]
     return state_models(layers["source"].output, names, initial, fed, states, y, new_states)
+
+
+def reading(model):
+    """One timestep of the encoder: a source of any length is read by it, one timestep after the other.
+
+    Returns:
+        `keras.Model`, a dict of `source` (a token id (batch,) or a vector (batch, features)) and the encoder's states
+        `encoder_state`, `encoder_state_2`, ... (batch, encoder_units), zeros at first -> a dict of the new ones under the
+        same names, and `state`, `state_2`, ... (batch, units), what the decoder would begin with if the source ended here.
+
+    Raises:
+        InputError: the encoder reads both directions of time.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    encoders = [layer for name, layer in layers.items() if is_numbered("encoder", name)]
+    if any(isinstance(layer, keras.layers.Bidirectional) for layer in encoders):
+        raise InputError(f"'{model.name}' reads its source in both directions: it needs the whole of it")
+    whole = layers["source"].output
+    source = keras.Input(whole.shape[2:], dtype=whole.dtype, name="source")
+    states = [keras.Input((layer.units,), name=numbered("encoder_state", i)) for i, layer in enumerate(encoders)]
+    x = one_step(source)
+    if len(whole.shape) == 2:
+        x = (layers.get("source_one_hot") or layers["source_embedding"])(x)
+    read = []
+    for layer, state in zip(encoders, states, strict=True):
+        x, *final = layer(x, initial_state=state)
+        read += final or [x]
+    names = [numbered("state", i) for i in range(sum(is_numbered("decoder", name) for name in layers))]
+    begin = read
+    if "state" in layers:  # a bridge
+        top = read[-1]
+        for name, layer in layers.items():
+            top = layer(top) if is_numbered("hidden", name) else top
+        begin = [layers[name](top) for name in names]
+    return keras.Model(
+        {"source": source, **{state.name: state for state in states}},
+        {**{state.name: new for state, new in zip(states, read, strict=True)}, **dict(zip(names, begin, strict=True))},
+        name="read",
+    )

@@ -10,19 +10,21 @@ from rnnzoo.predicting import Predictor, from_preset
 
 
 class Format(NamedTuple):
-    """A format to export to: a module beside this one with `write(predictor, path)`, and `require()` where an extra is needed.
+    """A format to export to: a module beside this one with `write(predictor, path)`, and `require()` where it needs an extra.
 
     Attributes:
         module: its name.
         marker: a file that every such folder holds, so that it is known for one and may be replaced.
         holds: what is in the folder, in words.
         suffix: a path that ends in it is one file, not a folder; `None` where the format is a folder always.
+        options: the names of the options of `write` that `export` takes.
     """
 
     module: str
     marker: str
     holds: str
     suffix: str | None = None
+    options: tuple = ()
 
     def load(self):
         """The module, once what it needs is known to be there."""
@@ -34,12 +36,19 @@ class Format(NamedTuple):
 FORMATS = {
     "saved-model": Format("_saved_model", "1/saved_model.pb", "version folder 1, signature serving_default and others"),
     "onnx": Format("_onnx", "rnnzoo.json", "whole sequences, steps, and rnnzoo.json", ".onnx"),
+    "litert": Format(
+        "_litert",
+        "rnnzoo.json",
+        "steps, whole sequences, and rnnzoo.json",
+        ".tflite",
+        ("timesteps", "int8", "tolerance"),
+    ),
     "keras": Format("_keras", "model.keras", "model.keras and rnnzoo.json"),
 }
 ALL = "all"
 
 
-def export(preset, path, *, format="saved-model", force=False):
+def export(preset, path, *, format="saved-model", force=False, timesteps=None, int8=False, tolerance=None):
     """Writes a trained model with its preprocessing, and returns the path.
 
     `saved-model` writes `PATH/1/`, as TensorFlow Serving expects it: raw input in and answer out for any batch size and any
@@ -62,6 +71,9 @@ def export(preset, path, *, format="saved-model", force=False):
     a time, where the model runs in one direction, and `rnnzoo.json`, which says what turns raw input into the one and the
     other into answers; or `model.onnx` alone where the path ends in `.onnx`. `rnnzoo.running.load` answers from either.
 
+    `litert` writes `PATH/step.tflite`, `PATH/model.tflite` or what else the model has, of built-in operations and fixed
+    shapes, with `rnnzoo.json`; or one file where the path ends in `.tflite`. See `rnnzoo.exporting._litert.write`.
+
     `keras` writes `PATH/model.keras`, which `keras.saving.load_model` reads once `rnnzoo.layers` is imported, and
     `PATH/rnnzoo.json`: the preset, its vocabulary and its labels.
 
@@ -72,16 +84,26 @@ def export(preset, path, *, format="saved-model", force=False):
         path: the folder (or the file) to write.
         format: one of `FORMATS`, or `all`.
         force: whether an existing output is replaced.
+        timesteps: of LiteRT's whole sequences; the longest training example's, at least 64, if `None`.
+        int8: whether LiteRT stores large weights as 8-bit integers.
+        tolerance: by how much that may lower the share of right answers; 0.01 if `None`.
 
     Raises:
-        InputError: the output exists, the format is unknown, or the preset has no weights. Nothing is written then.
+        InputError: the output exists, the format is unknown or an option is not its own, or the preset has no weights.
+            Nothing is written then.
         MissingExtraError: a format needs an extra that is not installed.
     """
     if format != ALL and format not in FORMATS:
         known = [*FORMATS, ALL]
         raise InputError(f"format '{format}': expected one of {', '.join(known)}{nearest(format, known)}")
+    options = {"timesteps": timesteps, "int8": int8 or None, "tolerance": tolerance}
+    options = {name: value for name, value in options.items() if value is not None}
     path = Path(path)
     wanted = FORMATS if format == ALL else {format: FORMATS[format]}
+    for name in options:
+        if not any(name in each.options for each in wanted.values()):
+            others = [other for other, each in FORMATS.items() if name in each.options]
+            raise InputError(f"{name} goes with the format {' or '.join(others)}, not with {format}")
     modules = {name: each.load() for name, each in wanted.items()}
     first = next(iter(wanted))
     # Of all formats, the first one's marker speaks for the folder.
@@ -94,5 +116,5 @@ def export(preset, path, *, format="saved-model", force=False):
             if format == ALL:
                 place = partial / name
                 place.mkdir()
-            module.write(predictor, place)
+            module.write(predictor, place, **{key: value for key, value in options.items() if key in wanted[name].options})
     return path

@@ -14,7 +14,7 @@ def add_decoder(graph, decoder, source):
         source: the name of the model's input.
 
     Returns:
-        The names of `written` (batch, steps) int32, 0 after the end token, and `outputs` (batch, steps, ids) float32.
+        The names of `written` (batch, steps) int32, 0 after the end token, and `outputs` (batch, steps, ids) float32, the same.
     """
     from onnx import TensorProto, helper
 
@@ -42,6 +42,8 @@ def add_decoder(graph, decoder, source):
     )
     goes_on = body.op("Greater", count, body.constant(np.int32(0)))
     shown = body.op("Identity", written)
+    ended = body.op("Unsqueeze", done_before, body.integers(1))
+    behind = body.op("Where", ended, body.constant(np.float32(0)), output)
 
     def info(name, kind, *shape):
         return helper.make_tensor_value_info(name, kind, shape)
@@ -63,7 +65,7 @@ def add_decoder(graph, decoder, source):
             info(written, TensorProto.INT32, "batch"),
             *(info(name, TensorProto.FLOAT, "batch", n) for name, n in zip(after, units, strict=True)),
             info(shown, TensorProto.INT32, "batch"),
-            info(output, TensorProto.FLOAT, "batch", decoder.outputs),
+            info(behind, TensorProto.FLOAT, "batch", decoder.outputs),
         ],
     )
     limit, begin = graph.constant(np.int64(decoder.max_length)), graph.constant(np.bool_(True))

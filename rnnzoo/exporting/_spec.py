@@ -52,10 +52,8 @@ def write_description(folder, description, place="."):
         description: what `describe` gave, and more.
         place: the description's folder, in `folder`.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
-    }
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / place / FILE)
+    files = {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths}
     whole = {**description, "files": files}
     text = json.dumps({**whole, "sha256": digest(json.loads(json.dumps(whole)))}, indent=2, ensure_ascii=False)
     (folder / place / FILE).write_text(f"{text}\n", encoding="utf-8")

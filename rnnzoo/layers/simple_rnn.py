@@ -27,8 +27,9 @@ class SimpleRNN(keras.layers.SimpleRNN):
     In training (`training=True`, inside a `tf.function` such as `fit`'s, number of timesteps known, activation linear,
     relu, sigmoid or tanh, float32 or float64) the recurrence and its written-out backpropagation through time are compiled
     by XLA, once for each shape of the batch, in about a second; not where a step without a mask is nothing but its product,
-    which TensorFlow makes faster. Elsewhere up to 64 known timesteps are written out in the graph behind one input
-    projection; and what is left, recurrent dropout among it, is done as Keras does it.
+    which TensorFlow makes faster. Elsewhere up to 64 known timesteps, and with `unroll=True` as many as there are, are
+    written out in the graph behind one input projection; and what is left, recurrent dropout among it, is done as Keras
+    does it.
 
     Weights: `kernel` (features, units), `recurrent_kernel` (units, units), `bias` (units,).
     """
@@ -40,7 +41,7 @@ class SimpleRNN(keras.layers.SimpleRNN):
         plain_mask = mask is None or len(mask.shape) == 2
         if training and plain_mask and self._compiles(sequences, mask):
             return self._compiled(sequences, state, mask)
-        if timesteps and timesteps <= UNROLLED_TIMESTEPS and not drops and plain_mask:
+        if timesteps and (self.unroll or timesteps <= UNROLLED_TIMESTEPS) and not drops and plain_mask:
             return self._unrolled(sequences, state, mask)
         return super().inner_loop(sequences, initial_state, mask, training=training)
 

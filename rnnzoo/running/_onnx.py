@@ -1,6 +1,7 @@
 """ONNX models, run by `onnxruntime` alone."""
 
 import hashlib
+import json
 
 import numpy as np
 
@@ -70,6 +71,24 @@ class OnnxModel:
         except Exception as error:
             raise InputError(f"the model refuses its input: {_first_line(error)}") from None
         return dict(zip(self.outputs, results, strict=True))
+
+
+def open_model(path):
+    """One of the models of an export's folder."""
+    return OnnxModel(path)
+
+
+def open_file(path):
+    """The description and the models of a file that stands alone: that of whole sequences.
+
+    Raises:
+        InputError: it is another one of an export's models.
+    """
+    model = OnnxModel(path)
+    description = json.loads(model.metadata["rnnzoo"])
+    if description["role"] != "model":
+        raise InputError(f"{path}: is the {description['role']} of a model, for programs; give its folder")
+    return description, {"model": model}
 
 
 def require_runtime():

@@ -18,12 +18,20 @@ def front(about, checked):
 
 
 def used(about, inputs):
-    """(batch, timesteps) bool: which timesteps of what `front` made are no padding."""
-    if inputs.ndim == 2:
+    """(batch, timesteps) bool: which timesteps of what `front` made are no padding; `None` where there are no timesteps."""
+    if about["kind"] == "text":
         return inputs != 0
+    if not about.get("sequence"):
+        return None
     if about["padding"] is None:
         return np.ones(inputs.shape[:2], bool)
     return (inputs != np.float32(about["padding"])).any(axis=-1)
+
+
+def filled(about, inputs, timesteps):
+    """(batch, timesteps, ...) of what `front` made -> the same with so many timesteps, those that are new being padding."""
+    new = [(0, 0), (0, timesteps - inputs.shape[1]), *[(0, 0)] * (inputs.ndim - 2)]
+    return np.pad(inputs, new, constant_values=inputs.dtype.type(about["padding"] or 0))
 
 
 def _ids(about, texts):
