@@ -34,9 +34,11 @@ _HOMES = {
     "from_preset": "predicting",
     "Stream": "streaming",
     "export": "exporting",
+    "verify": "verifying",
     "RnnzooError": "errors",
     "InputError": "errors",
     "TrainingError": "errors",
+    "ExportError": "errors",
     "MissingExtraError": "errors",
 }
 

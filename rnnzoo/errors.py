@@ -15,6 +15,10 @@ class TrainingError(RnnzooError, RuntimeError):
     """A training run could not be finished (exit code 1)."""
 
 
+class ExportError(RnnzooError, RuntimeError):
+    """An export does not give what the Keras model gives (exit code 1)."""
+
+
 class MissingExtraError(RnnzooError, ImportError):
     """An optional dependency is absent; the text names the extra that brings it (exit code 1)."""
 

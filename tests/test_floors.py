@@ -37,6 +37,7 @@ FLOORS = {
     "answering": 3,
     "predicting": 4,
     "running": 4,
+    "verifying": 4,
     "evaluating": 4,
     "exporting": 4,
     "explaining": 4,

@@ -4,8 +4,8 @@ from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.serving import Serving
 
 
-def write(predictor, folder):
+def write(predictor, folder, proof=None):
     """Writes `FOLDER/model.keras` and `FOLDER/rnnzoo.json`; see `rnnzoo.exporting.export`."""
     predictor.model.save(folder / "model.keras")
     description = describe(predictor, "keras", Serving(predictor.model, predictor.task).decoder)
-    write_description(folder, description)
+    write_description(folder, description, proof)

@@ -14,7 +14,6 @@ from rnnzoo.evaluating import read_split
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.exporting._tflite import signature, tflite
 from rnnzoo.running import load
-from rnnzoo.running._description import FILE
 from rnnzoo.running._litert import LiteRTModel, require_interpreter
 from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
@@ -32,7 +31,7 @@ def require():
     require_interpreter()
 
 
-def write(predictor, path, *, timesteps=None, int8=False, tolerance=None):
+def write(predictor, path, proof=None, *, timesteps=None, int8=False, tolerance=None):
     """Writes the `.tflite` files of a trained model, and `rnnzoo.json`, which says what goes into them and comes out.
 
     Each is of a batch of 1 and has named inputs and outputs (signature `serving_default`).
@@ -51,6 +50,7 @@ def write(predictor, path, *, timesteps=None, int8=False, tolerance=None):
     Args:
         predictor: the `Predictor`.
         path: a `pathlib.Path`: an empty folder, or a file that is not there.
+        proof: what the models must give (see `_proof.draw`), kept as `proof.json`; `None` for none.
         timesteps: of whole sequences; the longest training example's, at least 64, if `None`. Where nothing in a sequence
             is padding, every whole sequence must be of that length.
         int8: whether weights of 1,024 numbers and more are stored as 8-bit integers.
@@ -68,13 +68,13 @@ def write(predictor, path, *, timesteps=None, int8=False, tolerance=None):
         raise InputError(f"tolerance must be from 0 to 1, not {tolerance}")
     if path.suffix == ".tflite":
         with TemporaryDirectory() as folder:
-            description = _write_folder(predictor, Path(folder), timesteps, int8, tolerance)
+            description = _write_folder(predictor, Path(folder), proof, timesteps, int8, tolerance)
             path.write_bytes(_one_file(Path(folder), description))
         return
-    _write_folder(predictor, path, timesteps, int8, tolerance)
+    _write_folder(predictor, path, proof, timesteps, int8, tolerance)
 
 
-def _write_folder(predictor, folder, timesteps, int8, tolerance):
+def _write_folder(predictor, folder, proof, timesteps, int8, tolerance):
     """Writes the files, and returns their description."""
     decoder = Serving(predictor.model, predictor.task).decoder
     parts, note = _parts(predictor, decoder)
@@ -91,7 +91,7 @@ def _write_folder(predictor, folder, timesteps, int8, tolerance):
         write_description(folder, {**description, "models": models})
         description["int8"] |= _metrics(predictor, load(folder), tolerance)
     description["first"] = models["step" if "step" in models else "model"]["file"]
-    write_description(folder, {**description, "models": models})
+    write_description(folder, {**description, "models": models}, proof)
     return {**description, "models": models}
 
 

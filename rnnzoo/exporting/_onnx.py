@@ -30,7 +30,7 @@ def require():
         raise MissingExtraError("ONNX models are written by onnx: pip install 'rnnzoo[onnx]'") from None
 
 
-def write(predictor, path):
+def write(predictor, path, proof=None):
     """Writes a `Predictor` as ONNX models, each checked by `onnx.checker`.
 
     A path that ends in `.onnx` becomes one file, the model of whole sequences. A folder holds it as `model.onnx`; beside it
@@ -48,6 +48,8 @@ def write(predictor, path):
     Args:
         predictor: a `Predictor`.
         path: a `pathlib.Path`: an empty folder, or a file that is not there.
+        proof: what the models must give (see `_proof.draw`), kept as `proof.json`; of one file as its metadata's
+            `rnnzoo_proof`; `None` for none.
 
     Raises:
         InputError: a layer or an activation cannot be exported.
@@ -56,25 +58,27 @@ def write(predictor, path):
     description = describe(predictor, "onnx", decoder)
     parts = {"model": _whole(predictor.model, decoder)}
     if path.suffix == ".onnx":
-        path.write_bytes(_sealed(parts["model"], "model", description))
+        path.write_bytes(_sealed(parts["model"], "model", description, proof))
         return
     parts |= _steps(predictor.model, decoder)
     models = {}
     for role, part in parts.items():
         (path / f"{role}.onnx").write_bytes(_sealed(part, role, description))
         models[role] = {"file": f"{role}.onnx", "inputs": _plain(part.inputs), "outputs": _plain(part.outputs)}
-    write_description(path, {**description, "models": models})
+    write_description(path, {**description, "models": models}, proof)
 
 
 def _plain(tensors):
     return {name: {"shape": list(shape), "dtype": np.dtype(dtype).name} for name, (shape, dtype) in tensors.items()}
 
 
-def _sealed(part, role, description):
+def _sealed(part, role, description, proof=None):
     """The bytes of a model's file."""
     import onnx
 
     metadata = {"rnnzoo": json.dumps({**description, "role": role}, ensure_ascii=False)}
+    if proof is not None:
+        metadata["rnnzoo_proof"] = json.dumps(proof, ensure_ascii=False)
     model = part.graph.model(role, part.inputs, part.outputs, metadata)
     model.producer_version = description["rnnzoo_version"]
     model.doc_string = description["description"]

@@ -14,7 +14,7 @@ def add_decoder(graph, decoder, source):
         source: the name of the model's input.
 
     Returns:
-        The names of `written` (batch, steps) int32, 0 after the end token, and `outputs` (batch, steps, ids) float32, the same.
+        The names of `written` (batch, steps) int32, and `outputs` (batch, steps, ids) float32, both 0 after the end token.
     """
     from onnx import TensorProto, helper
 

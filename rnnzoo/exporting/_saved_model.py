@@ -14,7 +14,7 @@ from rnnzoo.stepping import step_model
 EXTRA, WARMUP = "assets.extra", "tf_serving_warmup_requests"
 
 
-def write(predictor, folder):
+def write(predictor, folder, proof=None):
     """Writes `FOLDER/1/`; see `rnnzoo.exporting.export` for its endpoints."""
     version = folder / "1"
     archive = keras.export.ExportArchive()
@@ -29,7 +29,7 @@ def write(predictor, folder):
     write_warmup(version / EXTRA / WARMUP, predictor.preset.name, requests)
     described = {name: _described(signature) for name, (_, signature, _) in endpoints.items()}
     decoder = Serving(predictor.model, predictor.task).decoder
-    write_description(version, {**describe(predictor, "saved-model", decoder), "endpoints": described}, EXTRA)
+    write_description(version, {**describe(predictor, "saved-model", decoder), "endpoints": described}, proof, EXTRA)
 
 
 def _endpoints(predictor):

@@ -8,6 +8,7 @@ import tensorflow as tf
 import rnnzoo
 from rnnzoo.building import sha256
 from rnnzoo.running._description import FILE, LAYOUT, digest
+from rnnzoo.verifying._proof import FILE as PROOF
 
 
 def describe(predictor, format, decoder=None):
@@ -44,14 +45,19 @@ def describe(predictor, format, decoder=None):
     }
 
 
-def write_description(folder, description, place="."):
+def write_description(folder, description, proof=None, place="."):
     """Writes `rnnzoo.json` into an export's folder, with the size and the checksum of every other file in it.
+
+    Beside it, `proof.json` says what the export must answer.
 
     Args:
         folder: where the files are.
         description: what `describe` gave, and more.
+        proof: see `rnnzoo.verifying._proof.draw`; `None` for none.
         place: the description's folder, in `folder`.
     """
+    if proof is not None:
+        (folder / place / PROOF).write_text(json.dumps(proof, ensure_ascii=False) + "\n", encoding="utf-8")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / place / FILE)
     files = {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths}
     whole = {**description, "files": files}

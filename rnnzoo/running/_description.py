@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 from rnnzoo import tasks
 from rnnzoo.errors import InputError
@@ -16,17 +17,22 @@ def digest(description):
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def read(folder):
+def read(folder, place="."):
     """The description of an export's folder, whose files are all there and as they were written.
+
+    Args:
+        folder: a `pathlib.Path`, or its name.
+        place: the folder of the description, in it.
 
     Raises:
         InputError: it is no such folder, or it is truncated or altered; it says which file.
     """
-    path = folder / FILE
+    folder = Path(folder)
+    path = folder / place / FILE
     try:
         description = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{folder}: holds no {FILE}; expected a folder that `rnnzoo export --format onnx` wrote") from None
+        raise InputError(f"{folder}: holds no {FILE}; expected a folder that `rnnzoo export` wrote") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:

@@ -76,6 +76,13 @@ def open_file(path):
         InputError: it is truncated or altered, or one of the models of a folder.
     """
     require_interpreter()
+    description, files = read_file(path)
+    models = description["models"]
+    return description, {role: LiteRTModel(path, files[model["file"]]) for role, model in models.items()}
+
+
+def read_file(path):
+    """The description in a file that stands alone, and all that is in it, name -> bytes; see `open_file`."""
     content = _read(path)
     wrong = f"{path}: it is truncated, was altered or is no LiteRT export of rnnzoo's; or it is one of a folder: give that"
     try:
@@ -91,7 +98,7 @@ def open_file(path):
                 raise InputError(wrong)
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, zlib.error):
         raise InputError(wrong) from None
-    return description, {role: LiteRTModel(path, found[model["file"]]) for role, model in description["models"].items()}
+    return description, found
 
 
 def _read(path):

@@ -144,7 +144,7 @@ class LabelAnswer:
 
     def answers(self, named):
         """What `back` gave -> a list of labels."""
-        return named[self.name].tolist()
+        return [one.decode() if isinstance(one, bytes) else one for one in named[self.name].tolist()]
 
 
 class TextAnswer:

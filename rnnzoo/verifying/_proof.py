@@ -1,0 +1,136 @@
+"""What an export must give: inputs, and what the Keras model made of them; and how far another runtime is from it."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnzoo.running import _tensors
+
+# Inputs of each kind, and how many timesteps the longest random one has at the most.
+ROWS, TIMESTEPS = 8, 64
+FILE = "proof.json"
+
+
+class Difference(NamedTuple):
+    """How far an export is from the Keras model.
+
+    Attributes:
+        largest: the largest difference of an output, relative to the largest output of its input.
+        answers: how many answers were compared.
+        different: of those that are not the same, (raw input, answer, the Keras model's answer).
+    """
+
+    largest: float
+    answers: int
+    different: list
+
+
+def draw(predictor, seed=0):
+    """A proof: what goes in and what comes out of a trained model, in values that JSON has.
+
+    Args:
+        predictor: the `Predictor`.
+        seed: of what is drawn.
+
+    Returns:
+        A dict of `inputs`, random token ids or vectors of random lengths, padded at the end (of models that write, those of
+        raw inputs); `scores`, the model's outputs for them; `raw`, inputs of the first test set (of the user's own file
+        where the model was trained on one); and `answers`, the model's.
+    """
+    # Imported here: what only compares needs no TensorFlow.
+    from rnnzoo.evaluating import read_split
+    from rnnzoo.tasks._task import plain
+
+    task, own = predictor.task, predictor.preset.own_data
+    rng = np.random.default_rng(seed)
+    examples = task.first_test() if own is None else read_split(own, task)[1]
+    chosen = sorted(rng.choice(len(examples.inputs), min(ROWS, len(examples.inputs)), replace=False).tolist())
+    raw = predictor.check([examples.inputs[i] for i in chosen])
+    about = task.input.describe()
+    if not task.input.pads:  # rows of a batch are of one length
+        raw = [one for one in raw if task.input.steps(one) == task.input.steps(raw[0])]
+    front = _tensors.front(about, raw)
+    if task.answer.generated:
+        inputs, scores = front, predictor.scores(raw)
+    else:
+        longest = max(map(task.input.steps, raw))
+        longest = min(longest, TIMESTEPS) if task.input.pads else longest
+        inputs = _random(predictor.model.inputs[0], about, task.input, longest, rng)
+        scores = predictor.model(inputs, training=False).numpy()
+    return {
+        "seed": seed,
+        "inputs": plain(inputs) if inputs.dtype == np.float32 else inputs.tolist(),
+        "scores": plain(scores),
+        "raw": [plain(one) for one in raw],
+        "answers": json.loads(json.dumps(predictor.predict(raw))),
+    }
+
+
+def _random(tensor, about, kind, longest, rng):
+    """(rows, ...) what a model takes: the longest first, then one of one timestep, then those of random lengths."""
+    shape = [longest if size is None else size for size in tensor.shape[1:]]
+    if tensor.dtype == "int32":
+        inputs = rng.integers(1, kind.vocabulary_size, (ROWS, *shape)).astype(np.int32)
+    else:
+        inputs = rng.normal(size=(ROWS, *shape)).astype(np.float32)
+    if None in tensor.shape[1:] and kind.pads:
+        for row, length in zip(inputs[1:], [1, *rng.integers(1, longest + 1, ROWS - 2)], strict=True):
+            row[length:] = about["padding"]
+    return inputs
+
+
+def arrays(proof, description):
+    """The `inputs` and the `scores` of a proof as NumPy arrays."""
+    ids = description["input"]["kind"] == "text"
+    return np.array(proof["inputs"], np.int32 if ids else np.float32), np.array(proof["scores"], np.float32)
+
+
+def compare(proof, description, run, answers):
+    """What another runtime gave for a proof against what is in it.
+
+    Args:
+        proof: see `draw`.
+        description: what the export says of itself.
+        run: a dict of `scores` (rows, ...), for its `inputs`, and of `rows` and `asked`, which of them and of `raw` they and
+            the answers are for where not for all.
+        answers: a list, for its `raw`.
+
+    Returns:
+        A `Difference`. Answers that are real numbers are the same within what the outputs may differ by; see `limit`.
+    """
+    inputs, expected = arrays(proof, description)
+    rows, asked = run.get("rows", [*range(len(inputs))]), run.get("asked", [*range(len(proof["raw"]))])
+    inputs, expected, scores = inputs[rows], expected[rows], np.asarray(run["scores"], np.float32)
+    real = description["answer"]["kind"] in ("real", "vectors")
+    answers = json.loads(json.dumps(answers))
+    wanted = [proof["answers"][i] for i in asked]
+    pairs = zip([proof["raw"][i] for i in asked], answers, wanted, strict=True)
+    same = (lambda one, other: _near(one, other, limit(description))) if real else (lambda one, other: one == other)
+    return Difference(_largest(description, inputs, scores, expected), len(asked), [p for p in pairs if not same(*p[1:])])
+
+
+def _largest(description, inputs, scores, expected):
+    """The largest difference of a row relative to its largest output; infinite where there is none."""
+    if scores.ndim == 3 and description["decoding"] is None:  # what padding gives means nothing
+        used = _tensors.used(description["input"], inputs)[:, : scores.shape[1], None]
+        scores, expected = (np.where(used, array, 0) for array in (scores, expected))
+    if scores.shape != expected.shape or not np.isfinite(scores).all():
+        return float("inf")
+    axes = tuple(range(1, scores.ndim))
+    most = np.maximum(np.abs(expected).max(axis=axes), np.finfo(np.float32).tiny)
+    return float((np.abs(scores - expected).max(axis=axes) / most).max())
+
+
+def limit(description):
+    """The largest relative difference that an export may have: 1e-5, of LiteRT 1e-4; `None` where weights are of 8 bits."""
+    if description.get("int8"):
+        return None
+    return 1e-4 if description["format"] == "litert" else 1e-5
+
+
+def _near(one, other, tolerance):
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    return one.shape == other.shape and (
+        tolerance is None or bool((np.abs(one - other) <= tolerance * max(np.abs(other).max(initial=0), 1e-30)).all())
+    )
