@@ -6,6 +6,8 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -23,11 +25,35 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def saved_models(tmp_path_factory):
-    """A folder in which every preset is exported as a SavedModel, by its name."""
+def zoos():
+    """A preset's name -> its `Predictor`, the same in all tests."""
     import rnnzoo
 
-    folder = tmp_path_factory.mktemp("saved-models")
-    for name in rnnzoo.list_presets():
-        rnnzoo.export(name, folder / name)
-    return folder
+    return functools.cache(rnnzoo.from_preset)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, zoos):
+    """A format's name -> a folder in which every preset is exported to it, by its name; what was written is not asked."""
+    import rnnzoo
+    from rnnzoo.exporting import FORMATS
+
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def written(format):
+        try:
+            FORMATS[format].load()
+        except rnnzoo.MissingExtraError as error:
+            pytest.skip(str(error))
+        for name in rnnzoo.list_presets():
+            rnnzoo.export(zoos(name), folder / format / name, format=format, verify=False)
+        return folder / format
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def saved_models(exported):
+    """A folder in which every preset is exported as a SavedModel, by its name."""
+    return exported("saved-model")

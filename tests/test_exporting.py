@@ -10,7 +10,7 @@ import pytest
 
 import rnnzoo
 from rnnzoo.building import create_task, sha256
-from rnnzoo.exporting import FORMATS, Format
+from rnnzoo.exporting import FORMATS
 from rnnzoo.registry import list_presets, load_preset
 
 READER = """
@@ -127,48 +127,49 @@ def test_outputs_and_formats_that_are_refused(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(rnnzoo.InputError, match="exists"):
         rnnzoo.export("digit-sum", tmp_path / "there")
-    with pytest.raises(rnnzoo.InputError, match="format 'pickle': expected one of saved-model, keras"):
+    with pytest.raises(rnnzoo.InputError, match="format 'pickle': expected one of saved-model, onnx, litert, keras, all"):
         rnnzoo.export("digit-sum", tmp_path / "new", format="pickle")
     with pytest.raises(rnnzoo.InputError, match="unknown preset"):
         rnnzoo.export("digit-sun", tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    rnnzoo.export("digit-sum", tmp_path / "new")
-    rnnzoo.export("digit-sum", tmp_path / "new", force=True)
+    rnnzoo.export("digit-sum", tmp_path / "new", verify=False)
+    rnnzoo.export("digit-sum", tmp_path / "new", force=True, verify=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_keras_files_hold_the_model_and_what_stands_around_it(name, tmp_path):
-    zoo = rnnzoo.from_preset(name)
-    rnnzoo.export(zoo, tmp_path / "out", format="keras")
-    about = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.keras", "preprocessing.json"]
+def test_keras_files_hold_the_model_and_what_stands_around_it(name, zoos, exported):
+    zoo, folder = zoos(name), exported("keras") / name
+    about = json.loads((folder / "rnnzoo.json").read_text())
+    assert sorted(path.name for path in folder.iterdir()) == ["model.keras", "proof.json", "rnnzoo.json"]
     assert about["preset"] == name and about["input"]["name"] == zoo.task.input.name
     assert about["answer"]["name"] == zoo.task.answer.name
-    assert about["sha256"]["model.keras"] == sha256(tmp_path / "out" / "model.keras")
-    model = keras.saving.load_model(tmp_path / "out" / "model.keras")
+    assert about["files"]["model.keras"]["sha256"] == sha256(folder / "model.keras")
+    model = keras.saving.load_model(folder / "model.keras")
     for loaded, weight in zip(model.get_weights(), zoo.model.get_weights(), strict=True):
         np.testing.assert_array_equal(loaded, weight)
-    if "tokens" in about["input"]:  # what is needed to feed the model without rnnzoo
+    if about["input"]["kind"] == "text":  # what is needed to feed the model without rnnzoo
         text = zoo.task.input.example
-        ids = [about["input"]["tokens"].index(c) for c in text][:: -1 if about["input"]["reverse"] else 1]
-        ids += [len(about["input"]["tokens"]) - 1] * about["input"]["end_token"]
+        ids = [about["input"]["alphabet"].index(c) + 1 for c in text][:: -1 if about["input"]["reverse"] else 1]
+        ids += [about["input"]["vocabulary_size"] - 1] * about["input"]["end_token"]
         assert zoo.task.input.front([text]).numpy().tolist() == [ids]
 
 
 def test_all_formats_at_once(tmp_path):
-    rnnzoo.export("digit-sum", tmp_path / "out", format="all")
+    asked = []
+    rnnzoo.export("digit-sum", tmp_path / "out", format="all", report=asked.append)
+    assert [one.export.description["format"] for one in asked] == list(FORMATS)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FORMATS)
     assert all((tmp_path / "out" / name / one.marker).is_file() for name, one in FORMATS.items())
-    rnnzoo.export("digit-sum", tmp_path / "out", format="all", force=True)
+    rnnzoo.export("digit-sum", tmp_path / "out", format="all", force=True, verify=False)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "all"])
 def test_nothing_is_left_half_written(name, tmp_path, monkeypatch):
     """Whatever breaks off, an interrupt included."""
-    fails = Format(lambda predictor, folder: (folder / "half").write_text("x") and 1 / 0, "half", "nothing")
-    monkeypatch.setitem(FORMATS, name if name != "all" else "keras", fails)
+    module = FORMATS["keras" if name == "all" else name].load()
+    monkeypatch.setattr(module, "write", lambda predictor, path, proof: (path / "half").write_text("x") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         rnnzoo.export("digit-sum", tmp_path / "deep" / "out", format=name)
     assert list(tmp_path.iterdir()) == []

@@ -7,18 +7,19 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 import rnnzoo
+from rnnzoo.architectures import encoder_decoder
 from rnnzoo.building import sha256
 from rnnzoo.cli.main import cli
-from rnnzoo.decoding import Decoder
 from rnnzoo.exporting import _litert
-from rnnzoo.exporting._litert_check import Written, largest_difference
 from rnnzoo.exporting._tflite import custom_operations, tflite
 from rnnzoo.registry import list_presets, load_preset
+from rnnzoo.running import load
 from rnnzoo.running._litert import LiteRTModel
-from rnnzoo.tasks._vectors import RealAnswer, VectorAnswer
+from rnnzoo.running._runner import Runner
 
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 
@@ -31,48 +32,60 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-def load(folder, manifest, name):
-    if name not in manifest["files"]:
+def load(folder, about, role):
+    if role not in about["models"]:
         return None
-    return Interpreter(str(folder / manifest["files"][name]["file"]), num_threads=1).get_signature_runner("serving_default")
+    return Interpreter(str(folder / about["models"][role]["file"]), num_threads=1).get_signature_runner("serving_default")
 
-def padded(row, facts, padding):
-    full = np.full(facts["shape"][1:], 0 if padding is None else padding, facts["dtype"])
+def shape_of(about, role, name):
+    return about["models"][role]["inputs"][name]["shape"]
+
+def padded(row, shape, padding):
+    full = np.full(shape[1:], padding or 0, row.dtype)
     full[:len(row)] = row
     return full[None]
 
-def greedy(step, states, decoding, fed):
-    tokens, outputs = [], []
+def zeros(about, role, but):
+    inputs = about["models"][role]["inputs"]
+    return {name: np.zeros(facts["shape"], facts["dtype"]) for name, facts in inputs.items() if name != but}
+
+def begin(about, read, row):
+    states = zeros(about, "read", "source")
+    for one in row:
+        found = read(source=one[None], **states)
+        states = {name: found.pop("new_" + name) for name in states}
+    return found
+
+def greedy(step, states, decoding):
+    fed, tokens, outputs = decoding["start_token"], [], []
     while len(tokens) < decoding["max_length"] and fed != decoding["end_token"] or not tokens:
-        states = step(fed=np.array([fed], np.int32), **states)
-        outputs.append(states.pop("outputs")[0])
+        found = step(fed=np.array([fed], np.int32), **states)
+        states = {name: found["new_" + name] for name in states}
+        outputs.append(found["outputs"][0])
         fed = int(outputs[-1][1:].argmax()) + 1
         tokens.append(fed)
     return tokens, np.stack(outputs)
 
 work, found = np.load(sys.argv[1]), {}
 for folder in sorted(path for path in Path(sys.argv[2]).iterdir() if path.is_dir()):
-    manifest = json.loads((folder / "rnnzoo.json").read_text())
-    start, step, model = (load(folder, manifest, name) for name in ("start", "step", "model"))
+    about = json.loads((folder / "rnnzoo.json").read_text())
+    start, read, step, model = (load(folder, about, role) for role in ("start", "read", "step", "model"))
     for key in [key for key in work if key.split("/")[0] == folder.name]:
         row = work[key]
-        if start:
-            ((name, facts),) = manifest["files"]["start"]["inputs"].items()
-            states = start(**{name: padded(row, facts, manifest["padding"])})
-            decoding = manifest["decoding"]
-            tokens, outputs = greedy(step, states, decoding, decoding["start_token"])
+        if about["decoding"]:
+            states = begin(about, read, row) if read else start(inputs=row[None])
+            tokens, outputs = greedy(step, states, about["decoding"])
             found[key + "/tokens"], found[key + "/greedy"] = np.array(tokens), outputs
-        facts = manifest["files"].get("model", {"inputs": {}})["inputs"].get("inputs")
-        if facts and (not manifest["timesteps"] or len(row) <= manifest["timesteps"]):
-            found[key + "/whole"] = model(inputs=padded(row, facts, manifest["padding"]))["outputs"][0]
-        if step and not start:
-            states, outputs = {}, []
-            for name, facts in manifest["files"]["step"]["inputs"].items():
-                states[name] = np.zeros(facts["shape"], facts["dtype"])
+            continue
+        if model and (not about["timesteps"] or len(row) <= about["timesteps"]):
+            given = padded(row, shape_of(about, "model", "inputs"), about["input"].get("padding"))
+            found[key + "/whole"] = model(inputs=given)["outputs"][0]
+        if step:
+            states, outputs = zeros(about, "step", "inputs"), []
             for one in row:
-                states["inputs"] = one[None]
-                states = step(**states)
-                outputs.append(states.pop("outputs")[0])
+                result = step(inputs=one[None], **states)
+                states = {name: result["new_" + name] for name in states}
+                outputs.append(result["outputs"][0])
             found[key + "/steps"] = np.stack(outputs)
 assert not {"tensorflow", "keras", "rnnzoo"} & set(sys.modules)
 np.savez(sys.argv[3], **found)
@@ -80,18 +93,15 @@ np.savez(sys.argv[3], **found)
 
 
 @pytest.fixture(scope="module")
-def zoo():
+def zoo(zoos):
     """Every preset's `Predictor`."""
-    return {name: rnnzoo.from_preset(name) for name in list_presets()}
+    return {name: zoos(name) for name in list_presets()}
 
 
 @pytest.fixture(scope="module")
-def written(zoo, tmp_path_factory):
+def written(exported):
     """A folder with every preset's export."""
-    folder = tmp_path_factory.mktemp("litert")
-    for name, predictor in zoo.items():
-        rnnzoo.export(predictor, folder / name, format="litert")
-    return folder
+    return exported("litert")
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +144,6 @@ def bare(written, rows, tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(np.load(folder / "found.npz"))
-
-
-def models_of(folder):
-    return {path.stem: LiteRTModel(path) for path in folder.glob("*.tflite")}
-
-
-def decoder_of(predictor, manifest):
-    return Decoder(predictor.model, **manifest["decoding"]) if "decoding" in manifest else None
 
 
 def manifest_of(folder):
@@ -190,61 +192,109 @@ def test_texts_are_those_of_predict_in_a_bare_process(name, zoo, raws, bare):
         close(bare[f"{name}/raw/{i}/greedy"], predictor.scores([raw])[0])
 
 
+@pytest.mark.parametrize("by_steps", [False, True])
 @pytest.mark.parametrize("name", list_presets())
-def test_answers_are_those_of_predict(name, zoo, written, raws):
-    manifest = manifest_of(written / name)
-    both = Written(zoo[name], models_of(written / name), decoder_of(zoo[name], manifest))
-    asked = [raw for raw in raws[name] if both.takes(raw)]
+def test_answers_are_those_of_predict(name, by_steps, zoo, written, raws):
+    if by_steps and not (written / name / "step.tflite").exists():
+        pytest.skip("it has no step")
+    runner = load(written / name, by_steps=by_steps)
+    asked = [raw for raw in raws[name] if runner.timesteps is None or len(raw) <= runner.timesteps]
     assert len(asked) >= 5 or not zoo[name].task.input.pads
-    ours, expected = both.answers(asked), zoo[name].predict(asked)
-    if isinstance(zoo[name].task.answer, RealAnswer | VectorAnswer):
+    ours, expected = runner.predict(asked), zoo[name].predict(asked)
+    if zoo[name].task.answer.kind in ("real", "vectors"):
         ours, expected = np.array(ours), pytest.approx(np.array(expected), rel=1e-4)
     assert ours == expected
+    close(runner.scores(asked), zoo[name].scores(asked))
 
 
 @pytest.mark.parametrize("name", list_presets())
 def test_what_is_written_is_described(name, zoo, written):
-    manifest = manifest_of(written / name)
-    assert {path.name for path in (written / name).iterdir()} == {
-        "rnnzoo.json",
-        *(facts["file"] for facts in manifest["files"].values()),
-    }
-    assert manifest["preset"] == name and manifest["rnnzoo_version"] == rnnzoo.__version__
-    assert manifest["largest_difference"] <= 1e-4
-    for facts in manifest["files"].values():
-        path = written / name / facts["file"]
-        assert (facts["sha256"], facts["bytes"]) == (sha256(path), path.stat().st_size)
-        assert custom_operations(path.read_bytes()) == []
-        model = LiteRTModel(path)
-        for told, side in ((facts["inputs"], model.inputs), (facts["outputs"], model.outputs)):
-            assert told == {key: {"shape": list(shape), "dtype": dtype.name} for key, (shape, dtype) in side.items()}
-    generated, time = zoo[name].task.answer.generated, "step" in manifest["files"]
+    about, folder = manifest_of(written / name), written / name
+    assert {path.name for path in folder.iterdir()} == {"rnnzoo.json", *about["files"]}
+    assert set(about["files"]) == {"proof.json", *(told["file"] for told in about["models"].values())}
+    assert about["preset"] == name and about["rnnzoo_version"] == rnnzoo.__version__
+    for file, told in about["files"].items():
+        assert (told["sha256"], told["bytes"]) == (sha256(folder / file), (folder / file).stat().st_size)
+    for told in about["models"].values():
+        assert custom_operations((folder / told["file"]).read_bytes()) == []
+        model = LiteRTModel(folder / told["file"])
+        for side, found in (("inputs", model.inputs), ("outputs", model.outputs)):
+            assert told[side] == {key: {"shape": list(shape), "dtype": dtype.name} for key, (shape, dtype) in found.items()}
     both_ways = any(isinstance(layer, keras.layers.Bidirectional) for layer in zoo[name].model.layers)
-    assert time != (both_ways or zoo[name].preset.architecture == "one_to_one")
-    assert ("start" in manifest["files"]) == generated == ("decoding" in manifest)
-    assert ("note" in manifest) == (both_ways and not generated)
+    writes = zoo[name].task.answer.generated
+    assert ("step" in about["models"]) != ((both_ways and not writes) or zoo[name].preset.architecture == "one_to_one")
+    assert ("read" in about["models"]) == (writes and zoo[name].preset.architecture == "encoder_decoder" and not both_ways)
+    assert bool(about["decoding"]) == writes and bool(about["note"]) == both_ways
 
 
-def test_what_the_check_finds(zoo, written):
-    """A random target for what writes, and a weight that is off."""
-    name = "addition"
-    manifest, predictor = manifest_of(written / name), rnnzoo.from_preset(name)
-    both = Written(predictor, models_of(written / name), decoder_of(predictor, manifest))
-    assert largest_difference(predictor, both, 6, seed=1) < 1e-4
-    kernel = predictor.model.get_layer("readout").kernel
-    kernel.assign(np.array(kernel.numpy()) + 0.01)
-    assert largest_difference(predictor, both, 6, seed=1) > 1e-3
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"vocabulary_size": 7},
+        {"vocabulary_size": 7, "embedding": 3, "layers": 2},
+        {"vocabulary_size": 7, "hidden": (5, 4), "layers": 2},
+        {"features": 2, "mask_value": -1.0, "encoder_units": 5, "target_vocabulary_size": 6},
+    ],
+)
+def test_a_source_that_is_read_step_by_step(arguments, rng):
+    """What the decoder begins with is what the whole source gives, at every length."""
+    model = rnnzoo.encoder_decoder(outputs=6, units=4, **arguments)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape) * 0.5)
+    source = rng.integers(1, 7, (3, 9)) if "vocabulary_size" in arguments else rng.normal(size=(3, 9, 2)).astype(np.float32)
+    (start, _), reading = encoder_decoder.inference(model), encoder_decoder.reading(model)
+    states = {name: tf.zeros((3, *tensor.shape[1:])) for name, tensor in reading.input.items() if name != "source"}
+    for t in range(9):
+        found = dict(reading({"source": tf.constant(source[:, t]), **states}))
+        states = {name: found.pop(name) for name in states}
+        whole = start(source[:, : t + 1])
+        assert set(found) == set(whole)
+        for name, state in whole.items():
+            np.testing.assert_allclose(found[name], state, rtol=1e-5, atol=1e-6)
 
 
-def test_other_numbers_are_refused(zoo, tmp_path, monkeypatch):
-    monkeypatch.setattr(_litert, "largest_difference", lambda *_: float("inf"))
-    with pytest.raises(rnnzoo.InputError, match="digit-sum: LiteRT gives other numbers"):
-        rnnzoo.export(zoo["digit-sum"], tmp_path / "out", format="litert")
-    assert not list(tmp_path.iterdir())
+def test_an_encoder_of_both_directions_is_not_read_step_by_step():
+    model = rnnzoo.encoder_decoder(vocabulary_size=7, outputs=6, units=4, bidirectional=True)
+    with pytest.raises(rnnzoo.InputError, match="reads its source in both directions"):
+        encoder_decoder.reading(model)
+
+
+def test_a_source_of_both_directions(zoo, tmp_path, monkeypatch):
+    """It is read whole, up to a number of timesteps."""
+    preset = zoo["addition"].preset
+    preset = preset.model_copy(update={"model": {**preset.model, "bidirectional": True, "units": 8}})
+    predictor = rnnzoo.Predictor(rnnzoo.build(preset, seed=3), preset, zoo["addition"].task)
+    rnnzoo.export(predictor, tmp_path / "out", format="litert", timesteps=8)
+    about = manifest_of(tmp_path / "out")
+    assert set(about["models"]) == {"start", "step"} and "reads its source in both directions" in about["note"]
+    runner = load(tmp_path / "out")
+    assert runner.predict(["535+61", "1+2"]) == predictor.predict(["535+61", "1+2"])
+    runner.task.input.check = lambda raw: raw  # longer than the task takes
+    with pytest.raises(rnnzoo.InputError, match="input 1: 10 timesteps, and this export takes 8 at the most"):
+        runner.check(["1234+5678"])
+
+
+def test_what_is_longer_than_a_whole_sequence(zoo, written):
+    assert load(written / "digit-sum").predict(["1" * 500]) == [500]
+    runner = load(written / "digit-sum-both-ways")
+    with pytest.raises(
+        rnnzoo.InputError, match=r"input 2: 65 timesteps, and this export takes 64 at the most, .* --timesteps"
+    ):
+        runner.predict(["1" * 64, "1" * 65])
+
+
+def test_one_that_was_trained_on_more_timesteps_than_are_written_out(zoo, tmp_path, monkeypatch):
+    monkeypatch.setattr(_litert, "MOST_TIMESTEPS", 3)
+    rnnzoo.export(zoo["digit-sum"], tmp_path / "out", format="litert")
+    about = manifest_of(tmp_path / "out")
+    assert set(about["models"]) == {"step"} and "it is written as a step alone" in about["note"]
+    with pytest.raises(rnnzoo.InputError, match="digit-sum-both-ways was trained on 64 timesteps; give timesteps, up to 3"):
+        rnnzoo.export(zoo["digit-sum-both-ways"], tmp_path / "two", format="litert")
 
 
 def test_int8(zoo, tmp_path, written):
     rnnzoo.export(zoo["addition"], tmp_path / "out", format="litert", int8=True, tolerance=0.02)
+    assert not rnnzoo.verify(tmp_path / "out")[0].wrong
     int8 = manifest_of(tmp_path / "out")["int8"]
     assert int8["examples"] == 500 and int8["float"]["exact_match"] - int8["int8"]["exact_match"] <= 0.02
     assert int8["bytes"]["int8"] < int8["bytes"]["float"]
@@ -252,7 +302,7 @@ def test_int8(zoo, tmp_path, written):
 
 
 def test_int8_that_costs_too_much_is_refused(zoo, tmp_path, monkeypatch):
-    monkeypatch.setattr(Written, "answers", lambda self, checked: [-1] * len(checked))
+    monkeypatch.setattr(Runner, "predict", lambda self, checked: [-1] * len(checked))
     with pytest.raises(
         rnnzoo.InputError, match=r"int8 lowers exact_match from 1 to 0 on \d+ examples, by more than .* 0\.5"
     ):
@@ -265,8 +315,8 @@ def test_int8_that_costs_too_much_is_refused(zoo, tmp_path, monkeypatch):
     [
         ("digit-sum", {"timesteps": 0}, "timesteps must be a whole number from 1 to 1,024, not 0"),
         ("digit-sum", {"timesteps": 1025}, "not 1025"),
-        ("seven-segment", {"timesteps": 5}, "seven-segment reads no sequence"),
-        ("number-spelling", {"timesteps": 5}, "number-spelling reads no sequence"),
+        ("seven-segment", {"timesteps": 5}, "seven-segment has no part that takes a whole sequence"),
+        ("number-spelling", {"timesteps": 5}, "number-spelling has no part that takes"),
         ("digit-sum", {"tolerance": 0.1}, "tolerance goes with int8"),
         ("digit-sum", {"int8": True, "tolerance": 2.0}, "from 0 to 1"),
         (
@@ -298,16 +348,18 @@ def test_the_command(tmp_path, monkeypatch):
     result = call("digit-sum-both-ways", "--timesteps", "3", "-o", "out", "--int8")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[0].startswith("LiteRT: out (model.tflite; ") and "of 3 timesteps" in lines[0]
-    assert lines[1].startswith("int8: ") and "bytes; exact_match 1 -> 1, on" in lines[1] and lines[1].endswith("examples")
-    assert lines[2].startswith("digit-sum-both-ways has no step: it reads both directions")
+    assert lines[0] == "litert: out (steps, whole sequences, and rnnzoo.json)" and lines[1].startswith("  verified: ")
+    assert lines[2] == "  whole sequences have 3 timesteps"
+    assert lines[3].startswith("  int8: ") and "bytes; exact_match 1 -> 1, on" in lines[3]
+    assert lines[4].startswith("  digit-sum-both-ways has no step: it reads both directions")
     assert call("digit-sum", "-o", "out").exit_code == 2
     assert call("digit-sum", "-o", "new", "--timesteps", "0").exit_code == 2
     assert call("digit-sum", "-o", "new", "--timesteps", "x").exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     result = call("digit-sum", "-o", "out", "--force", "--json")
     told = json.loads(result.output)
-    assert told["format"] == "litert" and set(told["files"]) == {"step", "model"}
+    assert told["format"] == "litert" and told["exports"][0]["timesteps"] == 64
+    assert told["exports"][0]["different_answers"] == 0
 
 
 def test_what_is_not_built_in_is_refused():

@@ -86,6 +86,8 @@ def read_file(path):
     content = _read(path)
     wrong = f"{path}: it is truncated, was altered or is no LiteRT export of rnnzoo's; or it is one of a folder: give that"
     try:
+        if content[-22:-18] != b"PK\5\6":  # an archive ends with this record, of 22 bytes
+            raise InputError(wrong)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             description = json.loads(archive.read(FILE))
             if not isinstance(description, dict) or description.get("sha256") != digest(description):

@@ -45,7 +45,11 @@ class Runner(Answerer):
 
         Returns:
             The token ids that the model writes (batch, steps), or `None`, and its outputs (batch, ...).
+
+        Raises:
+            InputError: an id is out of range, or a number is not finite.
         """
+        self._check_tensor(inputs)
         used = _tensors.used(self.description["input"], inputs)
         if self.description["decoding"] is not None and self._by_steps:
             return self.stepper.write(inputs, used)
@@ -58,6 +62,16 @@ class Runner(Answerer):
             return None, self._one_by_one(inputs, used, name, shape)
         result = model.run({name: inputs})
         return result.get("written"), result["outputs"]
+
+    def _check_tensor(self, inputs):
+        """Refuses what a SavedModel refuses: the runtimes would take an unknown id for padding, or for anything."""
+        if inputs.dtype.kind != "i":
+            right, expected = np.isfinite(inputs), "finite numbers"
+        else:
+            size = self.description["input"]["vocabulary_size"]
+            right, expected = (inputs >= 0) & (inputs < size), f"token ids from 0 (padding) to {size - 1}"
+        if not right.all():
+            raise InputError(f"{self.name}: expected {expected}; got {inputs[~right][0]}")
 
     def _one_by_one(self, inputs, used, name, shape):
         """The outputs of a model of fixed shape for each row, of those that do not fit of the model of one timestep."""

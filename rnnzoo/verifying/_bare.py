@@ -7,7 +7,7 @@ else: no TensorFlow, no Keras. Of a SavedModel, one in which rnnzoo cannot be. A
 
 JOB is a JSON file: `format`, `root` (where rnnzoo is found), and `exports`, a list of `path`, `inputs`, their `lengths`,
 `raw` and, as one tensor, `raw_tensor`; the answer, a list of runs for each, is written to `result`. A run is a dict of
-`scores` and `answers` (or, of a SavedModel, the `named` tensors that answers are made of), of which inputs they are where not
+`scores` and `answers` (or, of a SavedModel, the `named` tensors that answers are made of), of which inputs where not
 of all (`rows`, `asked`: those that are not too long), and `seconds`, the time (since the epoch) of the first answer.
 """
 

@@ -1,5 +1,6 @@
 """What an export must give: inputs, and what the Keras model made of them; and how far another runtime is from it."""
 
+import itertools
 import json
 from typing import NamedTuple
 
@@ -103,19 +104,20 @@ def compare(proof, description, run, answers):
     rows, asked = run.get("rows", [*range(len(inputs))]), run.get("asked", [*range(len(proof["raw"]))])
     inputs, expected, scores = inputs[rows], expected[rows], np.asarray(run["scores"], np.float32)
     real = description["answer"]["kind"] in ("real", "vectors")
-    answers = json.loads(json.dumps(answers))
-    wanted = [proof["answers"][i] for i in asked]
-    pairs = zip([proof["raw"][i] for i in asked], answers, wanted, strict=True)
+    answers, wanted = json.loads(json.dumps(answers)), [proof["answers"][i] for i in asked]
     same = (lambda one, other: _near(one, other, limit(description))) if real else (lambda one, other: one == other)
+    pairs = itertools.zip_longest([proof["raw"][i] for i in asked], answers, wanted)
     return Difference(_largest(description, inputs, scores, expected), len(asked), [p for p in pairs if not same(*p[1:])])
 
 
 def _largest(description, inputs, scores, expected):
     """The largest difference of a row relative to its largest output; infinite where there is none."""
+    if scores.shape != expected.shape:
+        return float("inf")
     if scores.ndim == 3 and description["decoding"] is None:  # what padding gives means nothing
-        used = _tensors.used(description["input"], inputs)[:, : scores.shape[1], None]
+        used = _tensors.used(description["input"], inputs)[:, :, None]
         scores, expected = (np.where(used, array, 0) for array in (scores, expected))
-    if scores.shape != expected.shape or not np.isfinite(scores).all():
+    if not np.isfinite(scores).all():
         return float("inf")
     axes = tuple(range(1, scores.ndim))
     most = np.maximum(np.abs(expected).max(axis=axes), np.finfo(np.float32).tiny)
@@ -130,7 +132,7 @@ def limit(description):
 
 
 def _near(one, other, tolerance):
-    one, other = np.asarray(one, float), np.asarray(other, float)
+    one, other = np.asarray(one, float), np.asarray(other, float)  # None, where one is absent, is no number: not equal
     return one.shape == other.shape and (
         tolerance is None or bool((np.abs(one - other) <= tolerance * max(np.abs(other).max(initial=0), 1e-30)).all())
     )
