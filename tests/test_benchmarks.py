@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rnnzoo.exporting import FORMATS
+from rnnzoo.registry import list_presets, load_preset
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks"
 
@@ -65,3 +68,35 @@ def test_below_the_bar_is_bold(run, results):
 def test_the_readme_links_it():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "(benchmarks/RESULTS.md)" in readme and "python benchmarks/run.py" in readme
+
+
+@pytest.fixture
+def exports(run):
+    import exports
+
+    return exports
+
+
+def test_the_table_of_exports_is_current(exports):
+    results = json.loads(exports.RESULTS.read_text(encoding="utf-8"))
+    assert exports.TABLE.read_text(encoding="utf-8") == exports.table(results), "run `python benchmarks/exports.py --tables`"
+    stale = "run `python benchmarks/exports.py`"
+    assert [case for case, _ in results["figures"]] == exports.cases(False), stale
+    assert set(results["parity"]) == set(list_presets()), stale
+    for name, found in results["parity"].items():
+        assert found["weights_sha256"] == load_preset(name).metadata()["weights_sha256"], stale
+        assert set(found["formats"]) == set(FORMATS)
+        for format, figures in found["formats"].items():
+            assert figures["largest"] <= (1e-4 if format == "litert" else 1e-5) and figures["different"] == 0
+
+
+def test_an_export_that_is_wrong_or_slow_is_bold(exports):
+    results = json.loads(exports.RESULTS.read_text(encoding="utf-8"))
+    assert "**" not in exports.table(results).partition("## Every preset: one sample")[0]
+    results["parity"]["addition"]["formats"]["onnx"]["largest"] = 2e-5
+    for case, figures in results["figures"]:
+        if case["kind"] == "size":
+            figures["keras"]["median"] = figures["onnx"]["median"] * 2
+            del figures["torch"]
+    shown = exports.table(results)
+    assert "| **2.0e-05** |" in shown and "| **2.0** |" in shown and "not installed" in shown

@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import rnnzoo
 from rnnzoo.building import create_task, sha256
@@ -119,8 +120,13 @@ def test_saved_model_cli(exports):
     assert result.returncode == 0, result.stderr[-2000:]
     blocks = result.stdout.split("##")[1:]
     assert len(blocks) == len(work)
-    for name, block in zip(work, blocks, strict=True):
-        assert f"Result for output key {create_task(load_preset(name)).answer.name}" in block
+    for (name, job), block in zip(work.items(), blocks, strict=True):
+        serve = tf.saved_model.load(job["path"]).signatures["serving_default"]
+        raw = tf.constant(job["raw"][-2:], serve.structured_input_signature[1][job["key"]].dtype)
+        expected = {key: tensor.numpy() for key, tensor in serve(**{job["key"]: raw}).items()}
+        assert expected
+        for key, array in expected.items():
+            assert f"Result for output key {key}:\n{array}" in block, name
 
 
 def test_outputs_and_formats_that_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.exporting._onnx_decoding import add_decoder
-from rnnzoo.exporting._onnx_graph import Graph, add_model
+from rnnzoo.exporting._onnx_graph import OPSET, Graph, add_model
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.running._onnx import seal
 from rnnzoo.serving import Serving
@@ -55,7 +55,7 @@ def write(predictor, path, proof=None):
         InputError: a layer or an activation cannot be exported.
     """
     decoder = Serving(predictor.model, predictor.task).decoder
-    description = describe(predictor, "onnx", decoder)
+    description = {**describe(predictor, "onnx", decoder), "opset": OPSET}
     parts = {"model": _whole(predictor.model, decoder)}
     if path.suffix == ".onnx":
         path.write_bytes(_sealed(parts["model"], "model", description, proof))
