@@ -295,8 +295,8 @@ def table(results):
         "",
         "## One sample at (1, 100, 64, 128)",
         "",
-        "Batch, timesteps, features, units, with a readout of one output. The bar on stock Keras's compiled function over the "
-        f"faster of ONNX and LiteRT is {BAR}.",
+        "Batch, timesteps, features, units, with a readout of one output. The bar on stock Keras's compiled function over "
+        f"the faster of ONNX and LiteRT is {BAR}.",
         "",
         *_rows(
             ["cores", *SIDES.values(), "Keras, compiled / ONNX", "Keras, compiled / LiteRT"],

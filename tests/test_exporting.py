@@ -162,9 +162,7 @@ def test_keras_files_hold_the_model_and_what_stands_around_it(name, zoos, export
 
 
 def test_all_formats_at_once(tmp_path):
-    asked = []
-    rnnzoo.export("digit-sum", tmp_path / "out", format="all", report=asked.append)
-    assert [one.export.description["format"] for one in asked] == list(FORMATS)
+    rnnzoo.export("digit-sum", tmp_path / "out", format="all", verify=False)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FORMATS)
     assert all((tmp_path / "out" / name / one.marker).is_file() for name, one in FORMATS.items())
     rnnzoo.export("digit-sum", tmp_path / "out", format="all", force=True, verify=False)

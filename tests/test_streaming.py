@@ -306,7 +306,7 @@ def test_it_ends_quietly_when_nobody_reads_on(process):
     assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("lines", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lines", [5_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_many_lines_in_bounded_memory(lines, process):
     block = 500  # written and read in turn, so that no pipe is ever full
     assert ask(process, b"1") == b"1\n"
