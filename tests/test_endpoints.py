@@ -260,13 +260,3 @@ def test_a_million_characters_that_are_wrong_are_refused_at_once(saved_models):
     serve = tf.saved_model.load(str(saved_models / "addition" / "1")).signatures["serving_default"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected two numbers"):
         serve(expression=tf.constant(["9" * 10**6]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["digit-sum", "digit-sum-seq2seq"])
-def test_a_million_characters(name, saved_models):
-    serve = tf.saved_model.load(str(saved_models / name / "1")).signatures["serving_default"]
-    answers = rnnzoo.from_preset(name).predict(["9" * 10**6])
-    assert serve(digits=tf.constant(["9" * 10**6]))["sum"].numpy().tolist() == [
-        answer.encode() if isinstance(answer, str) else answer for answer in answers
-    ]
