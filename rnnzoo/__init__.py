@@ -39,6 +39,8 @@ _HOMES = {
     "InputError": "errors",
     "TrainingError": "errors",
     "ExportError": "errors",
+    "DataError": "errors",
+    "MissingDataError": "errors",
     "MissingExtraError": "errors",
 }
 

@@ -19,6 +19,14 @@ class ExportError(RnnzooError, RuntimeError):
     """An export does not give what the Keras model gives (exit code 1)."""
 
 
+class DataError(RnnzooError, RuntimeError):
+    """A data set's file is damaged or is another one (exit code 1)."""
+
+
+class MissingDataError(DataError):
+    """A data set's file is absent and cannot be downloaded; the text says what to put where (exit code 1)."""
+
+
 class MissingExtraError(RnnzooError, ImportError):
     """An optional dependency is absent; the text names the extra that brings it (exit code 1)."""
 

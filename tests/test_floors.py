@@ -18,6 +18,7 @@ FLOORS = {
     "fitting": 3,
     "toml": -1,
     "files": -1,
+    "data": -1,
     "layers": 0,
     "losses": 0,
     "architectures": 1,
