@@ -205,12 +205,13 @@ def _bar(total):
 
 
 def _names_a_file(sample, zoo):
-    """A file of that name, unless the sample is good input itself."""
+    """A file of that name, unless the sample is good input itself, which any text may be: then the file comes first."""
     try:
         zoo.check([sample])
+        good = not getattr(zoo.task.input, "open", False)
     except InputError:
-        return "\0" not in sample and len(sample) < 4096 and Path(sample).exists() and not Path(sample).is_dir()
-    return False
+        good = False
+    return not good and "\0" not in sample and len(sample) < 4096 and Path(sample).exists() and not Path(sample).is_dir()
 
 
 @contextlib.contextmanager

@@ -23,14 +23,14 @@ def evaluate(preset, data=None, progress=None):
         A dict of test set -> a dict of metrics; `examples` is their number.
     """
     predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
-    task = predictor.task
+    task, references = predictor.task, {}
     if data is not None:
         tests = {"data": lambda: read_csv(data, task)}
     elif predictor.preset.own_data is not None:
         tests = {"held_out": lambda: _held_out(predictor.preset.own_data, task)}
     else:
-        tests = task.tests()
-    return {name: _score(predictor, name, examples(), progress) for name, examples in tests.items()}
+        tests, references = task.tests(), task.references()
+    return {name: _score(predictor, name, examples(), references, progress) for name, examples in tests.items()}
 
 
 def split_own(examples):
@@ -65,7 +65,7 @@ def read_split(path, task):
         raise InputError(f"{path}: {error}") from None
 
 
-def _score(predictor, name, examples, progress):
+def _score(predictor, name, examples, references, progress):
     count, done = len(examples.inputs), 0
 
     def report(answered):
@@ -74,5 +74,5 @@ def _score(predictor, name, examples, progress):
         if progress is not None:
             progress(name, done, count)
 
-    metrics = predictor.task.score(examples, predictor.predict(examples.inputs, report))
+    metrics = {**predictor.task.score(examples, predictor.predict(examples.inputs, report)), **references}
     return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}

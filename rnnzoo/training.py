@@ -258,7 +258,7 @@ def _metadata(preset, trained, task, metrics, data, folder, predictor):
         "parameters": trained.model.count_params(),
         "dataset": {
             "name": preset.task if data is None else Path(data).name,
-            "source": "generated" if data is None else DATA,
+            "source": task.source if data is None else DATA,
             "training_examples": trained.examples,
             "sha256": trained.data_sha256 if data is None else sha256(folder / DATA),
         },

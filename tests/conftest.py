@@ -11,6 +11,8 @@ import functools
 import numpy as np
 import pytest
 
+from rnnzoo.errors import MissingDataError
+
 
 def pytest_configure(config):
     # Keras 3.15 asks NumPy 2 for a copy of a TensorFlow variable wherever it saves weights, in a way that TensorFlow 2.21
@@ -57,3 +59,28 @@ def exported(tmp_path_factory, zoos):
 def saved_models(exported):
     """A folder in which every preset is exported as a SavedModel, by its name."""
     return exported("saved-model")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_downloads():
+    """Tests read data sets where they are (`RNNZOO_DATA`, else the cache) and download nothing."""
+    from rnnzoo import data
+
+    def refuse(url):
+        raise OSError("tests download nothing")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "open_url", refuse)
+        yield
+
+
+def _skips_without_data(item):
+    """A test whose data set is absent is skipped; one that is damaged fails."""
+    try:
+        return (yield)
+    except MissingDataError as error:
+        pytest.skip(str(error))
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_skips_without_data)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_skips_without_data)

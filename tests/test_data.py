@@ -12,7 +12,7 @@ import pytest
 
 import rnnzoo
 from rnnzoo import data
-from rnnzoo.data import DataFile
+from rnnzoo.data import DataFile, open_url
 
 URL = "https://example.org/file"
 
@@ -165,7 +165,7 @@ def test_members_of_an_archive(network, tmp_path):
 def test_https_alone():
     for url in ("http://example.org/x", "file:///etc/passwd", "ftp://example.org/x"):
         with pytest.raises(ValueError, match="is not https"):
-            data.open_url(url)
+            open_url(url)
     handler = data._HttpsAlone()
     request = urllib.request.Request(URL)
     with pytest.raises(ValueError, match="is not https"):

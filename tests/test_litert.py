@@ -24,7 +24,11 @@ from rnnzoo.running._runner import Runner
 pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
 
 WRITING = [name for name in list_presets() if load_preset(name).architecture in ("encoder_decoder", "one_to_many")]
-PREFIXES = [name for name in list_presets() if load_preset(name).architecture in ("many_to_one", "deep")]
+PREFIXES = [
+    name
+    for name in list_presets()
+    if load_preset(name).architecture in ("many_to_one", "deep") and not load_preset(name).model.get("bidirectional")
+]
 READING = [name for name in list_presets() if name not in WRITING]
 
 BARE = """import json, sys
@@ -109,7 +113,7 @@ def raws(zoo):
     """Raw inputs of every preset, of different lengths."""
     found = {}
     for name, predictor in zoo.items():
-        inputs = predictor.task.train().inputs
+        inputs = predictor.task.raw_inputs()
         raw = [inputs[i] for i in np.linspace(0, len(inputs) - 1, min(5, len(inputs))).astype(int)]
         if name.startswith("digit-sum") and predictor.task.input.name == "digits" and not predictor.task.answer.generated:
             raw += ["0", "9" * 40, "123456789" * 30]

@@ -47,7 +47,7 @@ def samples(zoo, rng, count=20):
     """Random raw inputs of any length that the task allows."""
     if zoo.name.startswith("digit-sum") and zoo.name != "digit-sum-seq2seq":
         return ["".join(map(str, rng.integers(0, 10, rng.integers(1, 60)))) for _ in range(count)]
-    inputs = zoo.task.first_test().inputs
+    inputs = zoo.task.raw_inputs()
     return [inputs[i] for i in rng.integers(0, len(inputs), count)]
 
 

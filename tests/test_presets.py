@@ -48,7 +48,7 @@ def few(task, count=24):
 def test_weights_ship_whole(name):
     preset = load_preset(name)
     path, metadata = preset.folder / WEIGHTS, preset.metadata()
-    assert path.stat().st_size < 500_000
+    assert path.stat().st_size < 2_000_000
     assert sha256(path) == metadata["weights_sha256"]
     assert metadata["preset_sha256"] == preset.fingerprint()
     assert metadata["parameters"] == rnnzoo.build(preset).count_params()
@@ -147,7 +147,10 @@ def test_padding_is_invisible(name):
     """Two more steps of padding change no loss, no metric, no gradient and no output that counts."""
     preset = load_preset(name)
     task = create_task(preset)
-    model = load_trained(preset)
+    # Without dropout, which draws as many numbers as there are timesteps.
+    drawing_nothing = {key: value for key, value in preset.model.items() if "dropout" not in key}
+    model = rnnzoo.build(preset.model_copy(update={"model": drawing_nothing}))
+    model.set_weights(load_trained(preset).get_weights())
     epochs = prepare(preset, model, task, few(task))
     inputs, targets, weights = tf.nest.map_structure(lambda t: t.numpy(), epochs.data)
     stepwise = task.answer.per_timestep

@@ -78,7 +78,7 @@ def test_the_same_checks_and_messages(name, exports, zoos):
 def test_fronts_and_backs_are_those_of_the_graph(name, rng):
     """Written twice, in NumPy and in TensorFlow: held against each other on random inputs and outputs."""
     task = create_task(load_preset(name))
-    inputs = task.first_test().inputs
+    inputs = task.raw_inputs()
     raw = [task.input.check(inputs[i]) for i in rng.integers(0, len(inputs), 30)]
     for batch in (raw, raw[:1]):
         made = _tensors.front(json.loads(json.dumps(task.input.describe())), batch)

@@ -112,9 +112,10 @@ def _tokens(task, traced):
         if array.ndim != 2 or array.dtype.kind != "i":
             continue
         side = task.answer if name == "target" else task.input
-        alphabet = side.alphabet
+        alphabet, unknown = side.alphabet, getattr(side, "unknown", None)
         tokens[name] = [
-            _character(alphabet, int(token), first=name == "target" and t == 0) for t, token in enumerate(array[0])
+            "<unknown>" if token == unknown else _character(alphabet, int(token), first=name == "target" and t == 0)
+            for t, token in enumerate(array[0])
         ]
     return tokens
 

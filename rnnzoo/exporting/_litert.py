@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import keras
 
 from rnnzoo.architectures import encoder_decoder
-from rnnzoo.errors import InputError
+from rnnzoo.errors import InputError, MissingDataError
 from rnnzoo.evaluating import read_split
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.exporting._tflite import signature, tflite
@@ -133,8 +133,8 @@ def _whole(predictor, parts, timesteps):
     if not sequences:
         return None, None
     kind, own = predictor.task.input, predictor.preset.own_data
-    train = predictor.task.train() if own is None else read_split(own, predictor.task)[0]
-    longest = max(kind.steps(kind.check(raw)) for raw in train.inputs)
+    inputs = _training_inputs(predictor.task) if own is None else read_split(own, predictor.task)[0].inputs
+    longest = max(kind.steps(kind.check(raw)) for raw in inputs)
     timesteps = max(longest, TIMESTEPS) if kind.pads else longest
     if timesteps <= MOST_TIMESTEPS:
         return timesteps, None
@@ -145,6 +145,14 @@ def _whole(predictor, parts, timesteps):
             f"{trained}: it is written as a step alone; --timesteps writes whole sequences, too, up to {MOST_TIMESTEPS:,}",
         )
     raise InputError(f"{trained}; give timesteps, up to {MOST_TIMESTEPS:,}")
+
+
+def _training_inputs(task):
+    """What the task trains on; where its data are absent, raw inputs as they occur."""
+    try:
+        return task.train().inputs
+    except MissingDataError:
+        return task.raw_inputs()
 
 
 def _write_models(parts, folder, timesteps, int8):

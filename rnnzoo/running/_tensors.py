@@ -36,14 +36,15 @@ def filled(about, inputs, timesteps):
 
 def _ids(about, texts):
     alphabet, end = about["alphabet"], about["end_token"]
-    table = np.zeros(max(map(ord, alphabet)) + 1, np.int32)  # code point -> token id
+    # Code point -> token id; the last entry stands for all larger ones, which only a text of any characters has.
+    table = np.full(max(map(ord, alphabet)) + 2, about.get("unknown", 0), np.int32)
     table[[ord(character) for character in alphabet]] = range(1, len(alphabet) + 1)
     ids = np.zeros((len(texts), max(map(len, texts), default=0) + end), np.int32)
     for row, text in zip(ids, texts, strict=True):
-        points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        points = np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), len(table) - 1)
         row[: len(points)] = table[points[::-1] if about["reverse"] else points]
         if end:
-            row[len(points)] = len(alphabet) + 1
+            row[len(points)] = about["vocabulary_size"] - 1
     return ids
 
 

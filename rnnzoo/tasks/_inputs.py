@@ -86,7 +86,8 @@ class TextInput:
             return symbol
         where = "" if position is None else f" at position {position}"
         if not _is_number(symbol) or not 0 <= symbol <= len(self.alphabet) or symbol != int(symbol):
-            raise InputError(f"{symbol!r}{where} is no token id; ids run from 1 to {len(self.alphabet)}")
+            most = self.vocabulary_size - 1 - self.end_token
+            raise InputError(f"{symbol!r}{where} is no token id; ids run from 1 to {most}")
         if symbol == 0:
             if padded or "0" not in self.alphabet:
                 raise InputError(f"0{where} is padding's id and stands inside the sequence")

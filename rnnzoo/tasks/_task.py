@@ -28,9 +28,11 @@ class Task:
         answer: how outputs become answers (`rnnzoo.tasks._answers`).
         metric: the name of the share of answers that are right.
         description: what goes in and what comes out, in words.
+        source: where the examples come from, and under which licence.
     """
 
     metric = "exact_match"
+    source = "generated"
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
@@ -57,6 +59,10 @@ class Task:
         inputs = self.first_test().inputs
         return inputs[:: max(1, len(inputs) // 4)][:4]
 
+    def raw_inputs(self):
+        """Raw inputs as they occur, for what needs some and no answers; tasks on data files have them without the files."""
+        return self.first_test().inputs
+
     def first_test(self):
         """The `Examples` of the first of `tests`."""
         return next(iter(self.tests().values()))()
@@ -72,14 +78,14 @@ class Task:
     def score(self, examples, predicted):
         """Metrics of the answers `predicted` for `examples`, as a dict of floats."""
         right = np.array([self.is_right(p, a) for p, a in zip(predicted, examples.answers, strict=True)], float)
-        return {self.metric: float(np.average(right, weights=examples.weights)), **self.references()}
+        return {self.metric: float(np.average(right, weights=examples.weights))}
 
     def right_answer(self, raw):
         """The right answer to one checked input where the task can tell it, else `None`."""
         return None
 
     def references(self):
-        """Figures that the metrics are to be compared with, such as the best that any model can reach."""
+        """Figures that the metrics on the tests are to be compared with, such as the best that any model can reach."""
         return {}
 
 

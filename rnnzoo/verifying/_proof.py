@@ -36,8 +36,8 @@ def draw(predictor, seed=0):
 
     Returns:
         A dict of `inputs`, random token ids or vectors of random lengths, padded at the end (of models that write, those of
-        raw inputs); `scores`, the model's outputs for them; `raw`, inputs of the first test set (of the user's own file
-        where the model was trained on one); and `answers`, the model's.
+        raw inputs); `scores`, the model's outputs for them; `raw`, inputs as they occur (of the user's own file where the
+        model was trained on one); and `answers`, the model's.
     """
     # Imported here: what only compares needs no TensorFlow.
     from rnnzoo.evaluating import read_split
@@ -45,9 +45,9 @@ def draw(predictor, seed=0):
 
     task, own = predictor.task, predictor.preset.own_data
     rng = np.random.default_rng(seed)
-    examples = task.first_test() if own is None else read_split(own, task)[1]
-    chosen = sorted(rng.choice(len(examples.inputs), min(ROWS, len(examples.inputs)), replace=False).tolist())
-    raw = predictor.check([examples.inputs[i] for i in chosen])
+    inputs = task.raw_inputs() if own is None else read_split(own, task)[1].inputs
+    chosen = sorted(rng.choice(len(inputs), min(ROWS, len(inputs)), replace=False).tolist())
+    raw = predictor.check([inputs[i] for i in chosen])
     about = task.input.describe()
     if not task.input.pads:  # rows of a batch are of one length
         raw = [one for one in raw if task.input.steps(one) == task.input.steps(raw[0])]
