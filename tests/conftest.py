@@ -1,5 +1,6 @@
 """What every test shares: a quiet TensorFlow behind Keras, and seeded random numbers."""
 
+import functools
 import os
 
 # Before anything imports Keras or TensorFlow: both read these when they are imported.
@@ -23,11 +24,22 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def saved_models(tmp_path_factory):
+def zoo():
+    """A function: a preset's name -> its trained `Predictor`, loaded and traced once for all tests, so none may change it.
+
+    Its task is shared too, and with it the examples that a task draws once.
+    """
+    import rnnzoo
+
+    return functools.cache(rnnzoo.from_preset)
+
+
+@pytest.fixture(scope="session")
+def saved_models(zoo, tmp_path_factory):
     """A folder in which every preset is exported as a SavedModel, by its name."""
     import rnnzoo
 
     folder = tmp_path_factory.mktemp("saved-models")
     for name in rnnzoo.list_presets():
-        rnnzoo.export(name, folder / name)
+        rnnzoo.export(zoo(name), folder / name)
     return folder
