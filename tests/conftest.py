@@ -1,12 +1,12 @@
 """What every test shares: a quiet TensorFlow behind Keras, and seeded random numbers."""
 
+import functools
 import os
 
 # Before anything imports Keras or TensorFlow: both read these when they are imported.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import functools
 
 import numpy as np
 import pytest
@@ -25,15 +25,18 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def zoos():
-    """A preset's name -> its `Predictor`, the same in all tests."""
+def zoo():
+    """A function: a preset's name -> its trained `Predictor`, loaded and traced once for all tests, so none may change it.
+
+    Its task is shared too, and with it the examples that a task draws once.
+    """
     import rnnzoo
 
     return functools.cache(rnnzoo.from_preset)
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, zoos):
+def exported(tmp_path_factory, zoo):
     """A format's name -> a folder in which every preset is exported to it, by its name; what was written is not asked."""
     import rnnzoo
     from rnnzoo.exporting import FORMATS
@@ -47,7 +50,7 @@ def exported(tmp_path_factory, zoos):
         except rnnzoo.MissingExtraError as error:
             pytest.skip(str(error))
         for name in rnnzoo.list_presets():
-            rnnzoo.export(zoos(name), folder / format / name, format=format, verify=False)
+            rnnzoo.export(zoo(name), folder / format / name, format=format, verify=False)
         return folder / format
 
     return written

@@ -48,19 +48,19 @@ def format(request):
 
 
 @pytest.fixture(scope="module")
-def exports(format, exported, zoos, tmp_path_factory):
+def exports(format, exported, zoo, tmp_path_factory):
     """Every preset as a folder, and digit-sum and addition as a file."""
     folder = tmp_path_factory.mktemp("exports")
     for name in list_presets():
         (folder / name).symlink_to(exported(format) / name)
     for name in ("digit-sum", "addition"):
-        rnnzoo.export(zoos(name), folder / f"{name}{SUFFIXES[format]}", format=format, verify=False)
+        rnnzoo.export(zoo(name), folder / f"{name}{SUFFIXES[format]}", format=format, verify=False)
     return folder
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_the_same_checks_and_messages(name, exports, zoos):
-    zoo, runner = zoos(name), load(exports / name)
+def test_the_same_checks_and_messages(name, exports, zoo):
+    zoo, runner = zoo(name), load(exports / name)
     right = 0
     for raw in RAW if runner.timesteps is None else RAW[:-1]:  # which is longer than what takes a whole sequence
         found = []
