@@ -28,6 +28,7 @@ _HOMES = {
     "build": "building",
     "decode": "decoding",
     "train": "training",
+    "resume": "training",
     "fit": "fitting",
     "evaluate": "evaluating",
     "Predictor": "predicting",
@@ -37,6 +38,7 @@ _HOMES = {
     "RnnzooError": "errors",
     "InputError": "errors",
     "TrainingError": "errors",
+    "RunInterrupted": "errors",
     "MissingExtraError": "errors",
 }
 

@@ -3,6 +3,7 @@
 import fnmatch
 import hashlib
 import json
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
 CARD, DATA, SEEDS = "README.md", "data.csv", "seeds.json"
+# A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
+UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -222,6 +225,11 @@ def _folder(name):
         return presets_folder() / _dashes(text)
     if (Path(text) / PRESET).is_file():
         return Path(text)
+    if (Path(text) / UNFINISHED / STATE).is_file():
+        raise InputError(
+            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it, and its last "
+            f"checkpoint goes by {Path(text) / UNFINISHED}"
+        )
     if Path(text).is_dir():
         raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")
     if isinstance(name, Path) or "/" in text or "\\" in text:

@@ -1,11 +1,11 @@
 """Training a preset: from its recipe to a folder of the same form."""
 
-import csv
+import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
 import math
-import shutil
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,18 +14,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import rnnzoo
-from rnnzoo.building import as_taught, build, create_task, sha256
-from rnnzoo.cards import card
+from rnnzoo.building import as_taught, build, create_task
+from rnnzoo.checkpoints import Checkpoints, Position, finite
 from rnnzoo.epochs import CompiledEpochs, make_loss, make_optimizer, steps_per_epoch
-from rnnzoo.errors import InputError, MissingExtraError, TrainingError
-from rnnzoo.evaluating import evaluate, read_split
-from rnnzoo.exporting import write_saved_model
-from rnnzoo.files import fresh_output
-from rnnzoo.predicting import Predictor
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS, Preset, load_preset, override
+from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError
+from rnnzoo.evaluating import read_split
+from rnnzoo.files import remove
+from rnnzoo.predicting import Predictor, from_preset
+from rnnzoo.registry import Preset, factory_arguments, load_preset, override
+from rnnzoo.results import versions, write_result
 from rnnzoo.rounding import RoundingRefused, round_weights
-from rnnzoo.tasks._task import key, no_longer_than, plain
+from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, resume_line
+from rnnzoo.stopping import Stop, Stopped
+from rnnzoo.tasks._task import key, no_longer_than
 from rnnzoo.toml import dumps
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
@@ -61,12 +62,23 @@ class Trained(NamedTuple):
     data_sha256: str
 
 
-def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None):
+def train(
+    preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None, notice=None
+):
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
-    (the model card), `saved_model/NAME/1/`, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them. It
-    appears when it is complete; a run that failed or was interrupted leaves nothing.
+    (the model card), `saved_model/NAME/1/`, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
+
+    A run that is ended before it is complete, however that comes, goes on with `resume`, and its weights and scores are then
+    bit for bit those of a run that was not (on the same machine, on CPUs; with GPUs, where operations are deterministic).
+    Until then it is in `unfinished/` in its folder (see `rnnzoo.runs`), with a copy of `data`. Checkpoints are written when
+    a stage begins or ends, when an interrupt comes, and else after an epoch where a second has gone by since the last one,
+    and 20 times what that took: an epoch of a small preset takes milliseconds. So a run goes on from the last checkpoint,
+    and what a kill costs is a second or an epoch, whichever is longer. A run that is refused before it has begun leaves
+    nothing.
+
+    While it trains in the main thread, Ctrl-C and SIGTERM end it after the current step; a second one ends it at once.
 
     Args:
         preset: a `Preset`, a name or a folder.
@@ -75,50 +87,112 @@ def train(preset, *, seed=None, run_dir=None, data=None, overrides=(), force=Fal
         data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out. A run
             that was itself trained on such a file is trained on it again if `None`.
         overrides: strings such as `training.epochs=5`.
-        force: whether an existing run folder is replaced.
+        force: whether an existing run folder is replaced: an unfinished run at once, a complete one when the new one is
+            complete.
         tensorboard: whether to write TensorBoard logs.
         progress: called as `progress(stage, done, total, figures)`, with `figures` a dict.
+        notice: called with a line of text where something is not as it should be and the run goes on all the same.
 
     Returns:
         A `Run`.
 
     Raises:
-        InputError: the preset, an override, the data or the output is wrong.
-        TrainingError: the loss is no longer finite.
+        InputError: the preset, an override, the data or the output is wrong, or another process trains in the folder.
+        TrainingError: the loss or the weights are no longer finite; the last good weights stay in `unfinished/`.
+        RunInterrupted: Ctrl-C or SIGTERM came.
         MissingExtraError: TensorBoard logs were asked for, and the extra `tensorboard` is absent.
     """
-    started = time.perf_counter()
     overrides = [*overrides, *([] if seed is None else [f"training.seed={seed}"])]
     preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
-    if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise MissingExtraError("TensorBoard logs need the package tensorboard: pip install 'rnnzoo[tensorboard]'")
+    _check_tensorboard(tensorboard)
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
-    progress = progress or (lambda stage, done, total, figures: None)
     task = create_task(preset)
     data = preset.own_data if data is None else data
     own = None if data is None else read_split(data, task)
-    with fresh_output(path, force, marker=PRESET, folder=True) as folder:
-        trained = fit(preset, task, own=own, logs=folder / "logs" if tensorboard else None, progress=progress)
-        if data is not None:
-            shutil.copyfile(data, folder / DATA)
-        predictor = Predictor(trained.model, preset.model_copy(update={"folder": folder}), task)
-        metrics = evaluate(predictor, progress=lambda name, done, total: progress(f"scoring {name}", done, total, {}))
-        trained.model.save_weights(folder / WEIGHTS)
-        metadata = _metadata(preset, trained, task, metrics, data, folder, predictor)
-        (folder / PRESET).write_text(dumps({"name": preset.name, **preset.content()}), encoding="utf-8")
-        _write_history(folder / "history.csv", trained.history)
-        progress("exporting", 0, 1, {})
-        write_saved_model(predictor, folder / "saved_model" / preset.name)
-        progress("exporting", 1, 1, {})
-        metadata["training_seconds"] = round(time.perf_counter() - started, 1)
-        (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")
-        # Last: a folder without it is no trained preset.
-        (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-    predictor.preset = preset.model_copy(update={"folder": path})
-    return Run(trained.model, metrics, path, metadata, predictor)
+    about = {
+        "epochs": _epochs(preset),
+        "data": None if data is None else Path(data).name,
+        "tensorboard": tensorboard,
+        **versions(),
+    }
+    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), data, about, force)
+    return _go_on(work, preset, task, own, progress, notice)
 
 
-def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset()):
+def resume(run_dir, *, progress=None, notice=None):
+    """Goes on with a run that was interrupted, to the bits that it would have had; see `train`. A complete one is returned.
+
+    Args:
+        run_dir: the run folder.
+        progress: as for `train`.
+        notice: as for `train`: a damaged checkpoint, for one, where the one before it is used.
+
+    Returns:
+        A `Run`.
+
+    Raises:
+        InputError: there is no such run, another process trains it, it failed for a reason that stays, its files or the
+            versions of the libraries are not those that it began with, or none of its checkpoints is whole.
+        TrainingError, RunInterrupted, MissingExtraError: as for `train`.
+    """
+    run_dir = Path(run_dir)
+    work = Workspace.take_over(run_dir, versions())
+    if work is None:
+        predictor = from_preset(run_dir)
+        metadata = predictor.preset.metadata()
+        return Run(predictor.model, metadata["metrics"], run_dir, metadata, predictor)
+    try:
+        preset = load_preset(work.folder)
+        _check_tensorboard(work.about["tensorboard"])
+        task = create_task(preset)
+        own = None if preset.own_data is None else read_split(preset.own_data, task)
+    except BaseException:
+        work.close()
+        raise
+    return _go_on(work, preset, task, own, progress, notice)
+
+
+def _go_on(work, preset, task, own, progress, notice):
+    """A run from where it is to its end, or how it stands when it does not get there."""
+    progress = progress or (lambda stage, done, total, figures: None)
+    preset, predictor, kept = preset.model_copy(update={"folder": work.folder}), None, None
+    try:
+        with Stop() as stop:
+            kept = Checkpoints(work.folder, stop, notice or (lambda line: None))
+            if not work.placing:
+                logs = work.folder / LOGS if work.about["tensorboard"] else None
+                trained = fit(preset, task, own=own, logs=logs, progress=progress, kept=kept)
+                predictor = Predictor(trained.model, preset, task)
+                write_result(work, predictor, trained, kept, progress)
+            with stop.working():  # a request that comes now is one too late
+                work.place()
+    except KeyboardInterrupt as error:
+        work.set_state(INTERRUPTED)
+        if isinstance(error, Stopped):
+            epochs = f"{kept.epochs if kept else 0} of {work.about['epochs']} epochs"
+            line = f"interrupted after {epochs}; go on with `{resume_line(work.run)}`"
+            raise RunInterrupted(line, error.signal) from None
+        raise
+    except BaseException as error:
+        final = isinstance(error, TrainingError)  # the same bits lead to the same end
+        if work.new and not final and not (kept and kept.epochs):
+            work.discard()
+        else:
+            with contextlib.suppress(OSError, InputError):  # on a full disk; the lock tells as much
+                work.set_state(FAILED, str(error), final)
+        raise
+    finally:
+        work.close()
+    if predictor is None:
+        predictor = from_preset(work.run)
+    predictor.preset = preset.model_copy(update={"folder": work.run})
+    metadata = predictor.preset.metadata()
+    return Run(predictor.model, metadata["metrics"], work.run, metadata, predictor)
+
+
+def fit(
+    preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset(), kept=None, depth=0
+):
     """The preset's model after its recipe: pretraining, epochs, rounding.
 
     Args:
@@ -129,63 +203,154 @@ def fit(preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="t
         progress: see `train`.
         stage: what the progress is called.
         never: inputs that must not be trained on.
+        kept: the `Checkpoints` to go on from and to write; none if `None`.
+        depth: how many recipes this one is the pretraining of, one within the other.
 
     Returns:
         A `Trained`.
+
+    Raises:
+        TrainingError: the loss or a weight is no longer finite. The last checkpoint is of the epoch before.
     """
+    kept = kept or Checkpoints()
     recipe = preset.training
     training, held_out = own or (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
     model = build(preset, seed=recipe.seed)
-    history = []
+    at = kept.position(depth)
+    done, history, examples = (at.done, list(at.history), list(at.examples)) if at else (0, [], [])
     if recipe.pretrain:
-        history += _pretrain(model, preset, progress, frozenset(never | set(map(key, held_out.inputs))))
-    writer = None if logs is None else tf.summary.create_file_writer(str(logs))
-    count, done, optimizer = 0, 0, None
-    for name, part in _stages(recipe, task, training, bool(own or never), stage):
-        epochs = prepare(preset, model, task, part, optimizer)
-        optimizer, count = epochs.optimizer, count + epochs.examples
-        for epoch in range(recipe.epochs):
-            started = time.perf_counter()
-            if recipe.curriculum:
-                optimizer.learning_rate = _rate(recipe, done)
-            order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
-            done += 1
-            loss, right = epochs.run(order)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss of epoch {epoch + 1} is {loss}: the run was stopped; try --set training.clip_norm=1 or a "
-                    f"smaller training.learning_rate than {recipe.learning_rate:g}"
-                )
-            figures = {"loss": loss, task.metric: right}
-            history.append(
-                {"stage": name, "epoch": epoch + 1, **figures, "seconds": round(time.perf_counter() - started, 4)}
-            )
-            if writer:
-                with writer.as_default(step=done):
-                    for metric, value in figures.items():
-                        tf.summary.scalar(metric, value)
-            progress(name, epoch + 1, recipe.epochs, figures)
-    if writer:
-        writer.close()
-    return Trained(model, history, _round(model, recipe), count, _examples_sha256(training))
+        never_in_it = frozenset(never | set(map(key, held_out.inputs)))
+        history += _pretrain(model, preset, progress, never_in_it, kept, depth + 1, finished=at is not None)
+    stages = _stages(recipe, task, training, bool(own or never), stage)
+    log = _Log(logs, history[len(history) - done :], task.metric)
+    optimizer = None
+    if done == len(stages) * recipe.epochs:
+        kept.restore(model)
+    for index in range(done // recipe.epochs, len(stages)):
+        name, examples_of = stages[index]
+        epochs = prepare(preset, model, task, examples_of(), optimizer)
+        optimizer, examples = epochs.optimizer, [*examples[:index], epochs.examples]
+        if at:
+            kept.restore(model, optimizer)
+            at = None
+        else:
+            kept.save(model, optimizer, Position(depth, done, history, examples))
+        with kept.working():
+            while done < (index + 1) * recipe.epochs:
+                started = time.perf_counter()
+                loss, right = _epoch(epochs, recipe, done, kept.check)
+                due = kept.due(done + 1 == (index + 1) * recipe.epochs)
+                if not math.isfinite(loss) or (due and not finite(model)):
+                    where = f"epoch {done - index * recipe.epochs + 1}, step {epochs.steps_run}"
+                    _back(kept, model, epochs, recipe, Position(depth, done, history, examples))
+                    raise TrainingError(_not_finite(preset, name, where, loss))
+                done += 1
+                figures = {"loss": loss, task.metric: right}
+                seconds = round(time.perf_counter() - started, 4)
+                history.append({"stage": name, "epoch": done - index * recipe.epochs, **figures, "seconds": seconds})
+                if due:
+                    kept.save(model, optimizer, Position(depth, done, history, examples))
+                log.add(done, figures)
+                progress(name, done - index * recipe.epochs, recipe.epochs, figures)
+                kept.check()
+    log.close()
+    return Trained(model, history, _round(model, recipe), sum(examples), _examples_sha256(training))
+
+
+def _epoch(epochs, recipe, done, between=None):
+    """The epoch after so many others: its order, and with a curriculum its rate, follow from their number."""
+    if recipe.curriculum:
+        epochs.optimizer.learning_rate = _rate(recipe, done)
+    order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
+    return epochs.run(order, between)
+
+
+def _back(kept, model, epochs, recipe, position):
+    """Has the last checkpoint be that of a position which is past: goes on to it from the one before, a second or so."""
+    at = kept.position(position.depth)
+    if at is None or len(at.history) == len(position.history):
+        return
+    kept.restore(model, epochs.optimizer)
+    for done in range(at.done, position.done):
+        _epoch(epochs, recipe, done, kept.check)
+    if finite(model):
+        kept.save(model, epochs.optimizer, position)
+
+
+def _not_finite(preset, stage, where, loss):
+    """What went wrong, and what of the recipe to try otherwise."""
+    recipe = preset.training
+    ways = [f"a smaller training.learning_rate than {recipe.learning_rate:g}"]
+    if recipe.clip_norm is None:
+        ways.insert(0, "--set training.clip_norm=1")
+    known = factory_arguments(preset.architecture)
+    starts = [key for key in known if key.endswith("recurrent_initializer")]
+    ways += [f"--set model.{key}=orthogonal" for key in starts if preset.model.get(key, known[key][1]) != "orthogonal"]
+    what = f"the loss of {where} is {loss}" if not math.isfinite(loss) else f"the weights after {where} are not finite"
+    of_stage = "" if stage == "training" else f" ({stage})"
+    tried = f"{', '.join(ways[:-1])} or {ways[-1]}" if len(ways) > 1 else ways[0]
+    return f"{what}{of_stage}: the run was stopped; try {tried}"
+
+
+class _Log:
+    """TensorBoard logs of the epochs, those that were before included."""
+
+    def __init__(self, folder, history, metric):
+        self._writer = None
+        if folder is not None:
+            remove(folder)  # of a run that goes on: it may hold what came after its last checkpoint
+            self._writer = tf.summary.create_file_writer(str(folder))
+        for done, row in enumerate(history, 1):
+            self.add(done, {name: row[name] for name in ("loss", metric)})
+
+    def add(self, done, figures):
+        """Writes the figures of an epoch."""
+        if self._writer:
+            with self._writer.as_default(step=done):
+                for metric, value in figures.items():
+                    tf.summary.scalar(metric, value)
+
+    def close(self):
+        """Ends the log."""
+        if self._writer:
+            self._writer.close()
 
 
 def _stages(recipe, task, training, given, name):
-    """(name, examples) of each stage of training: one, or those of a curriculum; `given` lets none but those be used."""
+    """(name, function that gives the examples) of each stage of training: one, or those of a curriculum.
+
+    `given` lets none but those examples be used.
+    """
     if recipe.curriculum is None:
-        yield name, training
-        return
-    for i, timesteps in enumerate(recipe.curriculum.timesteps):
-        part = no_longer_than(task, training, timesteps) if given else task.up_to(timesteps, i)
-        yield f"{name}, up to {timesteps}", part
+        return [(name, lambda: training)]
+
+    def part(i, timesteps):
+        return no_longer_than(task, training, timesteps) if given else task.up_to(timesteps, i)
+
+    return [
+        (f"{name}, up to {timesteps}", functools.partial(part, i, timesteps))
+        for i, timesteps in enumerate(recipe.curriculum.timesteps)
+    ]
 
 
 def _rate(recipe, done):
     """The learning rate of a curriculum's epoch after so many others."""
     part = done / (len(recipe.curriculum.timesteps) * recipe.epochs)
     return recipe.learning_rate * ((1 + math.cos(math.pi * part)) / 2 if recipe.schedule == "cosine" else 1)
+
+
+def _epochs(preset):
+    """How many epochs its recipe has, those of pretraining included."""
+    recipe = preset.training
+    stages = len(recipe.curriculum.timesteps) if recipe.curriculum else 1
+    return stages * recipe.epochs + (_epochs(_first(preset)) if recipe.pretrain else 0)
+
+
+def _check_tensorboard(asked):
+    if asked and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("TensorBoard logs need the package tensorboard: pip install 'rnnzoo[tensorboard]'")
 
 
 def next_run(name):
@@ -220,21 +385,43 @@ def prepare(preset, model, task, examples, optimizer=None):
     )
 
 
-def _pretrain(model, preset, progress, never):
-    """Trains the recipe of another preset first, and hands its layers' weights over."""
+def _first(preset):
+    """The preset that is trained first."""
     spec = preset.training.pretrain
-    first = load_preset(spec.preset, [*spec.set, f"training.seed={preset.training.seed}"])
-    trained = fit(first, create_task(first), progress=progress, stage=f"pretraining {first.name}", never=never)
-    if first.training.round_weights and trained.rounding:
-        raise TrainingError(f"pretraining {first.name}: {trained.rounding}")
+    return load_preset(spec.preset, [*spec.set, f"training.seed={preset.training.seed}"])
+
+
+def _pretrain(model, preset, progress, never, kept, depth, finished):
+    """Trains the recipe of another preset first, unless that is `finished`; hands over and freezes its layers' weights."""
+    spec = preset.training.pretrain
+    history = []
+    if not finished:
+        first = _first(preset)
+        trained = fit(
+            first,
+            create_task(first),
+            progress=progress,
+            stage=f"pretraining {first.name}",
+            never=never,
+            kept=kept,
+            depth=depth,
+        )
+        if first.training.round_weights and trained.rounding:
+            raise TrainingError(f"pretraining {first.name}: {trained.rounding}")
+        history = trained.history
     for to, source in spec.layers.items():
-        try:
-            model.get_layer(to).set_weights(trained.model.get_layer(source).get_weights())
-        except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
+        if not finished:
+            _hand_over(preset, to, source, model, trained.model)
         model.get_layer(to).trainable = not spec.freeze
-    return trained.history
+    return history
+
+
+def _hand_over(preset, to, source, model, trained):
+    try:
+        model.get_layer(to).set_weights(trained.get_layer(source).get_weights())
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
 
 
 def _round(model, recipe):
@@ -247,32 +434,6 @@ def _round(model, recipe):
     return None
 
 
-def _metadata(preset, trained, task, metrics, data, folder, predictor):
-    samples = task.samples()
-    return {
-        "name": preset.name,
-        "rnnzoo_version": rnnzoo.__version__,
-        "keras_version": keras.__version__,
-        "tensorflow_version": tf.__version__,
-        "seed": preset.training.seed,
-        "parameters": trained.model.count_params(),
-        "dataset": {
-            "name": preset.task if data is None else Path(data).name,
-            "source": "generated" if data is None else DATA,
-            "training_examples": trained.examples,
-            "sha256": trained.data_sha256 if data is None else sha256(folder / DATA),
-        },
-        "metrics": metrics,
-        "rounded": preset.training.round_weights and trained.rounding is None,
-        **({"not_rounded": trained.rounding} if trained.rounding else {}),
-        "examples": [
-            {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
-        ],
-        "weights_sha256": sha256(folder / WEIGHTS),
-        "preset_sha256": preset.fingerprint(),
-    }
-
-
 def _examples_sha256(examples):
     if not any(isinstance(raw, np.ndarray) for raw in examples.inputs):
         return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
@@ -280,10 +441,3 @@ def _examples_sha256(examples):
     for raw in examples.inputs:
         digest.update(raw.astype("<f4").tobytes())
     return digest.hexdigest()
-
-
-def _write_history(path, history):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in history for key in row)))
-        writer.writeheader()
-        writer.writerows(history)

@@ -23,6 +23,9 @@ FLOORS = {
     "architectures": 1,
     "tasks": 1,
     "registry": 2,
+    "runs": 2,
+    "stopping": -1,
+    "checkpoints": 3,
     "rounding": 3,
     "decoding": 3,
     "stepping": 3,
@@ -38,6 +41,7 @@ FLOORS = {
     "evaluating": 4,
     "exporting": 4,
     "explaining": 4,
+    "results": 4,
     "training": 4,
     "cli": 5,
 }
