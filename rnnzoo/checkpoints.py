@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove
-from rnnzoo.runs import CHECKPOINTS, checkpoint_numbers
+from rnnzoo.runs import CHECKPOINTS, checkpoint_numbers, resume_line
 
 # A checkpoint is written when so many seconds went by since the last one, and so many times what that took.
 SECONDS, TIMES = 1.0, 20
@@ -104,7 +104,9 @@ class Checkpoints:
         number, began = len(position.history), time.perf_counter()
         if self.folder is None or number == self._number:
             return
-        position, path = position._replace(seconds=self.seconds), _path(self.folder, number)
+        # A copy: the run's own history grows.
+        position = position._replace(history=list(position.history), seconds=self.seconds)
+        path = _path(self.folder, number)
         try:
             with fresh_output(path, force=True, folder=True) as partial:
                 _checkpoint(model, optimizer, _Kept(position)).write(str(partial / PREFIX))
@@ -112,7 +114,8 @@ class Checkpoints:
                 if not old.name.isdecimal() or int(old.name) not in checkpoint_numbers(self.folder)[-KEPT:]:
                     remove(old)
         except (tf.errors.OpError, OSError, InputError) as error:
-            raise OSError(f"{path}: the checkpoint cannot be written: {_reason(error)}") from None
+            then = f"; when it can be, go on with `{resume_line(self.folder.parent)}`" if self.epochs else ""
+            raise OSError(f"{path}: the checkpoint cannot be written: {_reason(error)}{then}") from None
         self.at, self._number = position, number
         self._saved = time.perf_counter()
         self._cost = self._saved - began

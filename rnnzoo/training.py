@@ -238,22 +238,23 @@ def fit(
         else:
             kept.save(model, optimizer, Position(depth, done, history, examples))
         with kept.working():
-            while done < (index + 1) * recipe.epochs:
+            for epoch in range(done - index * recipe.epochs, recipe.epochs):
                 started = time.perf_counter()
                 loss, right = _epoch(epochs, recipe, done, kept.check)
-                due = kept.due(done + 1 == (index + 1) * recipe.epochs)
-                if not math.isfinite(loss) or (due and not finite(model)):
-                    where = f"epoch {done - index * recipe.epochs + 1}, step {epochs.steps_run}"
-                    _back(kept, model, epochs, recipe, Position(depth, done, history, examples))
-                    raise TrainingError(_not_finite(preset, name, where, loss))
+                if not math.isfinite(loss):
+                    what = f"the loss of epoch {epoch + 1}, step {epochs.steps_run} is {loss}"
+                    _stop(preset, name, what, kept, model, epochs, Position(depth, done, history, examples))
                 done += 1
                 figures = {"loss": loss, task.metric: right}
                 seconds = round(time.perf_counter() - started, 4)
-                history.append({"stage": name, "epoch": done - index * recipe.epochs, **figures, "seconds": seconds})
-                if due:
-                    kept.save(model, optimizer, Position(depth, done, history, examples))
+                history.append({"stage": name, "epoch": epoch + 1, **figures, "seconds": seconds})
                 log.add(done, figures)
-                progress(name, done - index * recipe.epochs, recipe.epochs, figures)
+                progress(name, epoch + 1, recipe.epochs, figures)
+                if kept.due(epoch + 1 == recipe.epochs):
+                    if not finite(model):
+                        what = f"the weights after epoch {epoch + 1}, step {epochs.steps_run} are not finite"
+                        _stop(preset, name, what, kept, model, epochs, Position(depth, done - 1, history[:-1], examples))
+                    kept.save(model, optimizer, Position(depth, done, history, examples))
                 kept.check()
     log.close()
     return Trained(model, history, _round(model, recipe), sum(examples), _examples_sha256(training))
@@ -267,31 +268,29 @@ def _epoch(epochs, recipe, done, between=None):
     return epochs.run(order, between)
 
 
-def _back(kept, model, epochs, recipe, position):
-    """Has the last checkpoint be that of a position which is past: goes on to it from the one before, a second or so."""
-    at = kept.position(position.depth)
-    if at is None or len(at.history) == len(position.history):
-        return
-    kept.restore(model, epochs.optimizer)
-    for done in range(at.done, position.done):
-        _epoch(epochs, recipe, done, kept.check)
-    if finite(model):
-        kept.save(model, epochs.optimizer, position)
-
-
-def _not_finite(preset, stage, where, loss):
-    """What went wrong, and what of the recipe to try otherwise."""
-    recipe = preset.training
-    ways = [f"a smaller training.learning_rate than {recipe.learning_rate:g}"]
-    if recipe.clip_norm is None:
-        ways.insert(0, "--set training.clip_norm=1")
-    known = factory_arguments(preset.architecture)
-    starts = [key for key in known if key.endswith("recurrent_initializer")]
-    ways += [f"--set model.{key}=orthogonal" for key in starts if preset.model.get(key, known[key][1]) != "orthogonal"]
-    what = f"the loss of {where} is {loss}" if not math.isfinite(loss) else f"the weights after {where} are not finite"
+def _stop(preset, stage, what, kept, model, epochs, before):
+    """Ends a run that cannot go on: the last checkpoint becomes that of a `Position`, and what could be tried is said."""
+    at = kept.position(before.depth)
+    if at is not None and at.done < before.done:
+        # Once more from the last checkpoint, a second or so: to keep the weights of every epoch would take longer.
+        kept.restore(model, epochs.optimizer)
+        for done in range(at.done, before.done):
+            _epoch(epochs, preset.training, done, kept.check)
+        if finite(model):
+            kept.save(model, epochs.optimizer, before)
     of_stage = "" if stage == "training" else f" ({stage})"
-    tried = f"{', '.join(ways[:-1])} or {ways[-1]}" if len(ways) > 1 else ways[0]
-    return f"{what}{of_stage}: the run was stopped; try {tried}"
+    raise TrainingError(f"{what}{of_stage}: the run was stopped; try {_otherwise(preset)}")
+
+
+def _otherwise(preset):
+    """What of a recipe to try otherwise when its loss is no longer finite."""
+    recipe, known = preset.training, factory_arguments(preset.architecture)
+    ways = [] if recipe.clip_norm else ["--set training.clip_norm=1"]
+    ways.append(f"a smaller training.learning_rate than {recipe.learning_rate:g}")
+    for name, (_, default, _) in known.items():
+        if name.endswith("recurrent_initializer") and preset.model.get(name, default) != "orthogonal":
+            ways.append(f"--set model.{name}=orthogonal")
+    return " or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
 
 
 class _Log:

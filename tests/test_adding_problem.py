@@ -79,7 +79,7 @@ def test_stages_come_one_after_the_other(monkeypatch):
         seen.append(max(len(raw) for raw in examples.inputs))
         epochs = prepare(preset, model, task, examples, optimizer)
         run = epochs.run
-        epochs.run = lambda order: (rates.append(float(epochs.optimizer.learning_rate)), run(order))[1]
+        epochs.run = lambda *given: (rates.append(float(epochs.optimizer.learning_rate)), run(*given))[1]
         return epochs
 
     monkeypatch.setattr(training, "prepare", spy)
