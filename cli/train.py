@@ -7,6 +7,7 @@ import click
 from rnnzoo.cli._by_hand import print_by_hand
 from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metrics, progress_bar
 from rnnzoo.registry import load_preset
+from rnnzoo.runs import check_resumable
 
 
 @click.command("train")
@@ -38,8 +39,6 @@ def command(preset, seed, overrides, data, output, resume, force, tensorboard, a
         for name, value in given.items():
             if value not in (None, (), False):
                 raise click.UsageError(f"--resume goes on with the run as it was begun: it does not go with {name}")
-        from rnnzoo.runs import check_resumable
-
         check_resumable(resume)
     elif preset is None:
         raise click.UsageError("give a PRESET (`rnnzoo list` shows them all), or --resume RUN")

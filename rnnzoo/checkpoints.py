@@ -1,6 +1,5 @@
 """Checkpoints of a training run: all that the rest of it depends on, in TensorFlow's own format, which has checksums."""
 
-import contextlib
 import json
 import time
 from typing import NamedTuple
@@ -72,10 +71,6 @@ class Checkpoints:
     def epochs(self):
         """How many epochs, pretraining included, the last checkpoint has behind it."""
         return self._number or 0
-
-    def working(self):
-        """A context in which a request to stop waits for `check`."""
-        return contextlib.nullcontext() if self.stop is None else self.stop.working()
 
     def check(self):
         """Raises `Stopped` where a stop was asked for."""

@@ -137,7 +137,7 @@ class EpochData:
         Args:
             loop: a `CompiledLoop`.
             order: a permutation of the examples' indices.
-            between: called after each part of the epoch, of about a quarter of a second, and says whether to go on. Needs
+            between: called between parts of the epoch, of about a quarter of a second each, and says whether to go on. Needs
                 `last="filled"`.
 
         Returns:
@@ -159,7 +159,7 @@ class EpochData:
         while start < steps:
             began, stop = time.perf_counter(), min(start + self._steps_a_call, steps)
             loop.run(self.data, plan, (start, stop))
-            going = between()
+            going = stop < steps and between()
             seconds = time.perf_counter() - began
             if seconds < SECONDS_A_CALL / 2 and stop - start == self._steps_a_call:
                 self._steps_a_call *= 2

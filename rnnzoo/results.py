@@ -37,7 +37,12 @@ def write_result(work, predictor, trained, kept, progress):
         OSError: it cannot be written; nothing is.
     """
     preset = predictor.preset
-    metrics = evaluate(predictor, progress=lambda name, done, total: progress(f"scoring {name}", done, total, {}))
+
+    def scored(name, done, total):
+        progress(f"scoring {name}", done, total, {})
+        kept.check()
+
+    metrics = evaluate(predictor, progress=scored)
     remove(work.folder / RESULT)  # of a run that was ended here
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:

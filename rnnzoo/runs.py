@@ -11,23 +11,16 @@ import hashlib
 import json
 import os
 import shlex
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
+from rnnzoo.locking import locked, take_lock
 from rnnzoo.registry import DATA, METADATA, PRESET, STATE, UNFINISHED
-
-try:
-    import fcntl
-except ImportError:  # Windows: there, nothing keeps two processes from one run
-    fcntl = None
 
 CHECKPOINTS, RESULT, LOGS, LOCK, PLACING = "checkpoints", "result", "logs", "lock", "placing"
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
-# For so long somebody who only asks whether a run is locked may hold its lock.
-PATIENCE = 0.5
 
 
 class RunState(NamedTuple):
@@ -60,7 +53,7 @@ def run_state(folder):
     if about is None or (complete and (unfinished / PLACING).exists()):
         return RunState(COMPLETE) if complete and (folder / PRESET).is_file() else None
     state = about["state"]
-    if _locked(unfinished):
+    if locked(unfinished / LOCK):
         state = RUNNING
     elif state == RUNNING:
         state = INTERRUPTED
@@ -123,7 +116,7 @@ class Workspace:
         with contextlib.ExitStack() as stack:
             if run.is_dir():
                 if (run / UNFINISHED).is_dir():
-                    old = _take_lock(run)
+                    old = take_lock(run / UNFINISHED / LOCK, run)
                     stack.callback(os.close, old)
                 folder = stack.enter_context(fresh_output(run / UNFINISHED, True, marker=STATE, folder=True))
             else:
@@ -136,7 +129,7 @@ class Workspace:
             checksums = {name: _sha256(folder / name) for name in (PRESET, DATA) if (folder / name).is_file()}
             about = {"state": RUNNING, **about, "sha256": checksums}
             _write_state(folder, about)
-            lock = _lock(folder, run)
+            lock = take_lock(folder / LOCK, run)
         return cls(run, about, lock, new=True)
 
     @classmethod
@@ -155,7 +148,7 @@ class Workspace:
         state = check_resumable(run)
         if not (run / UNFINISHED).is_dir():
             return None
-        lock = _take_lock(run)
+        lock = take_lock(run / UNFINISHED / LOCK, run)
         try:
             state, about = check_resumable(run), read_state(run)
             if state.state == COMPLETE:  # but for what it was made of
@@ -290,60 +283,3 @@ def _sha256(path):
         raise InputError(f"{path}: missing, and the run cannot go on without it; restore it, or train anew") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-# The lock is the system's, on an open file: it is gone with the process, however that ends.
-
-
-def _take_lock(run):
-    """The lock of an unfinished run, as an open file.
-
-    Raises:
-        InputError: another process has it, or the folder cannot be written.
-    """
-    folder, deadline = run / UNFINISHED, time.monotonic() + PATIENCE
-    while True:
-        try:
-            lock = _lock(folder, run)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise InputError(f"{run}: another process is training it") from None
-            time.sleep(0.05)
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(folder / LOCK), os.fstat(lock)):
-                return lock
-        os.close(lock)  # it was replaced or completed in the meantime
-        if not folder.is_dir() or time.monotonic() > deadline:
-            raise InputError(f"{run}: another process has just replaced it")
-
-
-def _lock(folder, run):
-    try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(f"{run}: cannot be written: {error.strerror}") from None
-    try:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
-
-
-def _locked(folder):
-    """Whether a process trains the run."""
-    if fcntl is None:
-        return False
-    try:
-        lock = os.open(folder / LOCK, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False

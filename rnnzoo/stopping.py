@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM as requests to stop, honoured between steps."""
 
-import contextlib
 import signal
 import threading
 
@@ -14,14 +13,14 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """While it is entered, Ctrl-C and SIGTERM raise `Stopped`: at once, or where work is under way, when `check` is called.
+    """While it is entered, Ctrl-C and SIGTERM have the next `check` raise `Stopped`; a second one raises it at once.
 
-    A second one raises it at once in any case. Nothing is changed in a thread other than the main one, which gets no
-    signals, nor of a signal that is ignored.
+    Not the first: it can come anywhere, in a destructor for one, where what is raised is printed and lost. Nothing is
+    changed in a thread other than the main one, which gets no signals, nor of a signal that is ignored.
     """
 
     def __init__(self):
-        self._asked, self._working, self._before = None, False, {}
+        self._asked, self._before = None, {}
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -35,15 +34,6 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    @contextlib.contextmanager
-    def working(self):
-        """Where a request waits for `check`."""
-        self._working = True
-        try:
-            yield
-        finally:
-            self._working = False
-
     @property
     def asked(self):
         """Whether there was a request."""
@@ -56,5 +46,5 @@ class Stop:
 
     def _ask(self, number, _):
         first, self._asked = not self.asked, number
-        if not (first and self._working):
+        if not first:
             raise Stopped(number)

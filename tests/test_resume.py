@@ -556,13 +556,13 @@ def test_what_is_no_run_to_go_on_with(ended, tmp_path):
 
 def test_a_loss_that_is_not_finite_keeps_the_epoch_before(quick, tmp_path, monkeypatch):
     """The last good weights, although the last checkpoint was older; and it is not tried again."""
-    from rnnzoo import training
+    from rnnzoo import recipes
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "SECONDS", 0.0)
         patch.setattr(checkpoints, "TIMES", 0.0)
         right = rnnzoo.from_preset(interrupted(tmp_path / "right", 4) / "unfinished").model.get_weights()
-    prepare = training.prepare
+    prepare = recipes.prepare
 
     def spoilt(preset, model, *given):
         compiled, calls = prepare(preset, model, *given), []
@@ -576,7 +576,7 @@ def test_a_loss_that_is_not_finite_keeps_the_epoch_before(quick, tmp_path, monke
         compiled.run = run
         return compiled
 
-    monkeypatch.setattr(training, "prepare", spoilt)
+    monkeypatch.setattr(recipes, "prepare", spoilt)
     said = r"the loss of epoch 4, step 1 is nan: the run was stopped; try --set training\.clip_norm=1, "
     with pytest.raises(rnnzoo.TrainingError, match=said) as error:
         rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
