@@ -203,4 +203,4 @@ def _newest(folder):
 def _reason(error):
     """What the system said, without what TensorFlow adds."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    return text.strip().splitlines()[0].rpartition("; ")[2]
+    return text.strip().splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]

@@ -56,6 +56,10 @@ def fresh_output(path, force=False, marker=None, folder=False):
         else:
             os.replace(partial, path)  # at once: one of the two is there at any moment
         sync_entries(path.parent)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # a full disk is noticed where nobody knows a name
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         remove(partial)
         if not path.exists():

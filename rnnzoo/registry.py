@@ -118,6 +118,8 @@ class Preset(BaseModel):
             InputError: the file is missing or damaged.
         """
         path = self.folder / METADATA
+        if (self.folder / STATE).is_file():
+            raise InputError(f"{self.folder}: of a run that is not complete, which has no scores and no {METADATA} yet")
         if not path.is_file():
             raise InputError(f"{path}: missing; '{self.name}' has no trained weights yet (`rnnzoo train {self.name}`)")
         try:
@@ -227,8 +229,8 @@ def _folder(name):
         return Path(text)
     if (Path(text) / UNFINISHED / STATE).is_file():
         raise InputError(
-            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it, and its last "
-            f"checkpoint goes by {Path(text) / UNFINISHED}"
+            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it (in Python, "
+            f"from_preset('{Path(text) / UNFINISHED}') gives the weights of its last checkpoint)"
         )
     if Path(text).is_dir():
         raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")

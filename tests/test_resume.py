@@ -131,8 +131,8 @@ PRESETS = {
         "task_options.oversample=0",
         'training.pretrain.set=["task_options.end_token=true", "training.round_weights=false", "training.epochs=100"]',
     ],
-    # A warm-up, and outputs that are fed back.
-    "number-spelling": ["training.epochs=6", "model.units=8", "training.batch_size=512", "training.warmup_epochs=2.5"],
+    # A warm-up, two directions, and weights that are rounded at the end.
+    "digit-sum-both-ways": ["training.epochs=120", "training.warmup_epochs=2.5"],
 }
 
 
@@ -365,7 +365,7 @@ def test_only_a_complete_run_is_served(ended, each_epoch):
     for call in (rnnzoo.from_preset, rnnzoo.evaluate, load_preset):
         with pytest.raises(rnnzoo.InputError, match=rf"not complete; `rnnzoo train --resume {run}` goes on") as error:
             call(run)
-        assert f"its last checkpoint goes by {run}/unfinished" in str(error.value)
+        assert f"from_preset('{run}/unfinished') gives the weights of its last checkpoint" in str(error.value)
     with pytest.raises(
         rnnzoo.InputError, match=f"exists, a run that was interrupted; go on with `rnnzoo train --resume {run}`"
     ):
