@@ -55,7 +55,8 @@ def fresh_output(path, force=False, marker=None, folder=False):
             remove(old)
         else:
             os.replace(partial, path)  # at once: one of the two is there at any moment
-        sync_entries(path.parent)
+        for folder in (path.parent, *(parent.parent for parent in made)):
+            sync_entries(folder)
     except OSError as error:
         if error.filename is None and error.errno is not None:  # a full disk is noticed where nobody knows a name
             raise OSError(error.errno, error.strerror, str(path)) from None

@@ -14,7 +14,7 @@ from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
 from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS
-from rnnzoo.runs import LOGS, RESULT
+from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL
 from rnnzoo.tasks._task import plain
 
 
@@ -53,9 +53,9 @@ def write_result(work, predictor, trained, kept, progress):
                 shutil.copytree(work.folder / LOGS, folder / LOGS)
             trained.model.save_weights(folder / WEIGHTS)
             metadata = _metadata(predictor, trained, metrics, work.about["data"], folder)
-            _write_history(folder / "history.csv", trained.history)
+            _write_history(folder / HISTORY, trained.history)
             progress("exporting", 0, 1, {})
-            write_saved_model(predictor, folder / "saved_model" / preset.name)
+            write_saved_model(predictor, folder / SAVED_MODEL / preset.name)
             progress("exporting", 1, 1, {})
             metadata["training_seconds"] = round(kept.seconds, 1)
             (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")

@@ -17,9 +17,12 @@ from typing import NamedTuple
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
-from rnnzoo.registry import DATA, METADATA, PRESET, STATE, UNFINISHED
+from rnnzoo.registry import CARD, DATA, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS
 
-CHECKPOINTS, RESULT, LOGS, LOCK, PLACING = "checkpoints", "result", "logs", "lock", "placing"
+CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
+HISTORY, SAVED_MODEL, LOGS = "history.csv", "saved_model", "logs"
+# What a complete run holds beside its metadata, or may hold.
+PARTS = (PRESET, WEIGHTS, CARD, DATA, SEEDS, HISTORY, SAVED_MODEL, LOGS)
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
 
 
@@ -193,9 +196,11 @@ class Workspace:
         It can be cut short anywhere and done again.
         """
         if not (self.folder / PLACING).exists():
-            for entry in sorted(self.run.iterdir(), key=lambda path: path.name != METADATA):  # first: no more a complete run
-                if entry.name != UNFINISHED:
-                    remove(entry)
+            # First of all what makes a run a complete one. What somebody else has put there stays.
+            for name in (METADATA, *PARTS):
+                remove(self.run / name)
+            for left in self.run.glob(f".{UNFINISHED}.*"):  # by a process that was killed
+                remove(left)
             (self.folder / PLACING).touch()
             sync_entries(self.folder)
         result = self.folder / RESULT

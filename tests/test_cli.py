@@ -265,7 +265,7 @@ def test_ctrl_c_resume_and_the_list_of_runs(call, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(recipes.CompiledEpochs, "run", stopped)
         result = call("train", "digit-sum", *SHORT, code=130)
-    line = "Interrupted after 1 of 2 epochs; go on with `rnnzoo train --resume runs/digit-sum-1`"
+    line = "Stopped: interrupted after 1 of 2 epochs; go on with `rnnzoo train --resume runs/digit-sum-1`"
     assert result.stderr.splitlines()[-1] == line and result.stdout == ""
     call("train", "digit-sum", *SHORT, "-o", "whole")
     (tmp_path / "runs" / "no run").mkdir()

@@ -386,12 +386,13 @@ def test_only_a_complete_run_is_served(ended, each_epoch):
 def test_a_complete_run_stays_until_the_one_that_replaces_it_is_complete(each_epoch, whole, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     (run / "data.csv").write_text("of the old run")
+    (run / "notes.txt").write_text("somebody's")
     interrupted(run, overrides=[*SHORT, "training.seed=3"], force=True)
     assert run_state(run).state == INTERRUPTED
     assert load_preset(run).training.seed == 0 and rnnzoo.from_preset(run).model.count_params()
     rnnzoo.resume(run)
     assert load_preset(run).training.seed == 3 and run_state(run).state == COMPLETE
-    assert set(os.listdir(run)) == set(os.listdir(whole))
+    assert set(os.listdir(run)) == {*os.listdir(whole), "notes.txt"}
     interrupted(tmp_path / "other")
     rnnzoo.train("digit-sum", run_dir=tmp_path / "other", overrides=SHORT, force=True)  # an unfinished one is replaced
     assert bits(tmp_path / "other") == bits(whole)

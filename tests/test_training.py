@@ -277,7 +277,7 @@ def test_an_interrupted_run_is_not_served_and_can_go_on(how, tmp_path):
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in errors
     if how == signal.SIGINT:
-        line = r"Interrupted after \d+ of 100000 epochs; go on with `rnnzoo train --resume run`"
+        line = r"Stopped: interrupted after \d+ of 100000 epochs; go on with `rnnzoo train --resume run`"
         assert re.fullmatch(line, errors.strip().splitlines()[-1])
     assert run_state(tmp_path / "run").state == "interrupted" and [path.name for path in tmp_path.iterdir()] == ["run"]
     with pytest.raises(rnnzoo.InputError, match="not complete"):
