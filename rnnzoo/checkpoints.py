@@ -202,5 +202,7 @@ def _newest(folder):
 
 def _reason(error):
     """What the system said, without what TensorFlow adds."""
+    if isinstance(error, InputError):
+        return str(error).rpartition(": ")[2]
     text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
     return text.strip().splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]

@@ -80,8 +80,8 @@ def sync(path):
 
 
 def sync_entries(folder):
-    """Has the disk hold which entries a folder has; where a folder cannot be opened (Windows), that is the system's."""
-    with contextlib.suppress(PermissionError):
+    """Has the disk hold which entries a folder has; where folders cannot be synced (Windows), that is the system's."""
+    with contextlib.suppress(OSError):
         _sync(folder)
 
 
