@@ -56,7 +56,8 @@ class CompiledLoop:
         Returns:
             What the step returned for the plan's last batch where that is smaller than the others, else `None`.
         """
-        arguments = *map(tf.constant, plan), data, None if span is None else tf.constant(span)
+        span = None if span is None else tf.convert_to_tensor(np.array(span, np.int32))
+        arguments = *map(tf.convert_to_tensor, plan), data, span
         if self.jit:
             self._function.get_concrete_function(*arguments)  # traces
             if "tensorflow" in self._noticed:
@@ -155,7 +156,9 @@ class EpochData:
 
     def _run_in_parts(self, loop, plan, between):
         """All steps of a plan, so many in one call as take the time that a call may take."""
-        plan, start, steps = Plan(*map(tf.constant, plan)), 0, len(plan.batches)
+        start, steps = 0, len(plan.batches)
+        if steps > self._steps_a_call:
+            plan = Plan(*map(tf.convert_to_tensor, plan))
         while start < steps:
             began, stop = time.perf_counter(), min(start + self._steps_a_call, steps)
             loop.run(self.data, plan, (start, stop))
