@@ -18,6 +18,7 @@ import rnnzoo
 from rnnzoo import checkpoints, epochs, results, runs
 from rnnzoo.registry import load_preset
 from rnnzoo.runs import COMPLETE, FAILED, INTERRUPTED, RUNNING, Workspace, run_state
+from rnnzoo.stopping import Stop, Stopped
 
 SHORT = ["training.epochs=4", "task_options.max_timesteps=2"]
 UNFINISHED = {"preset.toml", "state.json", "lock", "checkpoints"}
@@ -205,7 +206,7 @@ def run_and_kill(name, kills, folder, processes, chance):
 
 
 def test_killed_at_random_moments(processes, tmp_path):
-    assert run_and_kill("seven-segment", 3, tmp_path, processes, random.Random(3))[0] == 3
+    assert run_and_kill("seven-segment", 2, tmp_path, processes, random.Random(3))[0] == 2
 
 
 @pytest.mark.slow
@@ -302,6 +303,18 @@ def test_a_signal_ends_it_after_the_step(how, quick, tmp_path):
     assert error.value.signal == how and isinstance(error.value, KeyboardInterrupt)
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert run_state(tmp_path / "run") == (INTERRUPTED, 3, 4, None)
+
+
+def test_a_second_signal_does_not_wait():
+    with Stop() as stop:
+        stop.check()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped) as error:
+            stop.check()
+    assert error.value.signal == signal.SIGTERM
 
 
 def test_a_long_epoch_is_ended_between_its_steps(rng):
