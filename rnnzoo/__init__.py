@@ -28,6 +28,7 @@ _HOMES = {
     "build": "building",
     "decode": "decoding",
     "train": "training",
+    "resume": "training",
     "fit": "fitting",
     "evaluate": "evaluating",
     "Predictor": "predicting",
@@ -39,6 +40,7 @@ _HOMES = {
     "InputError": "errors",
     "TrainingError": "errors",
     "ExportError": "errors",
+    "RunInterrupted": "errors",
     "MissingExtraError": "errors",
 }
 

@@ -1,6 +1,7 @@
 """The command line, through Click's runner and as a subprocess."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -219,6 +220,13 @@ def test_evaluate_own_data(call, tmp_path):
         (["build", "digit-sum", "-o", "there/model.keras"], "there/model.keras: exists"),
         (["predict", "./there", "1"], "the folder is no preset and no training run"),
         (["info", "digit-sun"], "did you mean"),
+        (["train"], "give a PRESET (`rnnzoo list` shows them all), or --resume RUN"),
+        (["train", "--resume", "absent"], "absent: no such folder; expected the folder of a run"),
+        (["train", "--resume", "there"], "there: no training run"),
+        (["train", "--resume", "bad.txt"], "bad.txt: no such folder"),
+        (["train", "digit-sum", "--resume", "there"], "it does not go with a PRESET"),
+        (["train", "--resume", "there", "--set", "training.epochs=3"], "it does not go with --set"),
+        (["list", "--runs", "absent"], "absent: no such folder; expected one that holds run folders"),
         (["lst"], "No such command 'lst'"),
         (["list", "--jsn"], "No such option"),
     ],
@@ -243,8 +251,42 @@ def test_bad_input(arguments, message, call, tmp_path):
 def test_a_failure_exits_with_1(call, tmp_path):
     options = ["training.optimizer=sgd", "training.learning_rate=1e6", "training.epochs=2"]
     result = call("train", "digit-sum", *(part for option in options for part in ("--set", option)), code=1)
-    assert "Error: the loss of epoch 1 is" in result.stderr
-    assert not list(tmp_path.rglob("*.toml"))
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("Error: the loss of epoch 1, step ")
+    (row,) = json.loads(call("list", "--runs", "runs", "--json").stdout)
+    assert (row["run"], row["state"], row["error"]) == ("runs/digit-sum-1", "failed", error.removeprefix("Error: "))
+    assert "runs/digit-sum-1: failed, and would again: " in call("train", "--resume", "runs/digit-sum-1", code=2).stderr
+
+
+def test_ctrl_c_resume_and_the_list_of_runs(call, tmp_path, monkeypatch):
+    from rnnzoo import recipes
+
+    def stopped(*arguments):
+        figures = run_epoch(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        return figures
+
+    run_epoch = recipes.CompiledEpochs.run
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes.CompiledEpochs, "run", stopped)
+        result = call("train", "digit-sum", *SHORT, code=130)
+    line = "Stopped: interrupted after 1 of 2 epochs; go on with `rnnzoo train --resume runs/digit-sum-1`"
+    assert result.stderr.splitlines()[-1] == line and result.stdout == ""
+    call("train", "digit-sum", *SHORT, "-o", "whole")
+    (tmp_path / "runs" / "no run").mkdir()
+    rows = json.loads(call("list", "--runs", "runs", "--json").stdout)
+    expected = {"run": "runs/digit-sum-1", "preset": "digit-sum", "state": "interrupted", "epochs": 1, "of_epochs": 2}
+    assert rows == [{**expected, "error": None, "metric": "exact_match", "score": None}]
+    listed = call("list", "--runs", "runs").stdout
+    assert "interrupted" in listed and "1/2" in listed and "no run" not in listed
+    for command in ("predict", "info", "evaluate", "export", "train"):
+        result = call(command, "runs/digit-sum-1", *["1294"][: command == "predict"], code=2)
+        assert "not complete; `rnnzoo train --resume runs/digit-sum-1` goes on with it" in result.stderr
+    assert "held_out" in call("train", "--resume", "runs/digit-sum-1").stdout
+    assert json.loads(call("list", "--runs", "runs", "--json").stdout)[0]["state"] == "complete"
+    weights = [(tmp_path / name / "model.weights.h5").read_bytes() for name in ("whole", "runs/digit-sum-1")]
+    assert weights[0] == weights[1]
+    assert json.loads(call("train", "--resume", "runs/digit-sum-1", "--json").stdout)["path"] == "runs/digit-sum-1"
 
 
 def run(*arguments, **options):

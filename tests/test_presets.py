@@ -12,8 +12,8 @@ from rnnzoo.building import create_task, load_trained, sha256
 from rnnzoo.cards import card, reaches
 from rnnzoo.decoding import Decoder
 from rnnzoo.epochs import CompiledEpochs
+from rnnzoo.recipes import prepare
 from rnnzoo.registry import CARD, METADATA, SEEDS, WEIGHTS, list_presets, load_preset
-from rnnzoo.training import prepare
 
 EVERY = pytest.mark.parametrize("name", list_presets())
 SEQUENCES = pytest.mark.parametrize(
