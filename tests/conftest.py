@@ -12,6 +12,18 @@ import numpy as np
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads how many processes there are to be
+def pytest_cmdline_main(config):
+    """Has two processes share the whole suite, each a file at a time, where there are two cores and pytest-xdist."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS and config.option.markexpr == "not slow"
+    # One of the processes that share it must not share its part in turn.
+    if not whole or "PYTEST_XDIST_WORKER" in os.environ or not config.pluginmanager.hasplugin("xdist"):
+        return
+    chosen = config.option.numprocesses is not None or config.option.dist != "no" or config.option.usepdb
+    if not chosen and len(os.sched_getaffinity(0)) > 1:
+        config.option.numprocesses, config.option.dist = 2, "loadfile"
+
+
 def pytest_configure(config):
     # Keras 3.15 asks NumPy 2 for a copy of a TensorFlow variable wherever it saves weights, in a way that TensorFlow 2.21
     # does not speak; nothing of ours can avoid it.

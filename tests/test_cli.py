@@ -34,7 +34,7 @@ def call(tmp_path, monkeypatch):
 
 def test_every_command_is_found_and_has_help(call):
     names = cli.list_commands(None)
-    assert names == ["build", "evaluate", "explain", "export", "info", "list", "predict", "run", "train"]
+    assert names == ["build", "evaluate", "explain", "export", "info", "list", "predict", "run", "train", "verify"]
     for name in names:
         assert "Usage:" in call(name, "--help").output
 

@@ -203,10 +203,10 @@ def test_time_and_memory_do_not_grow(digit_sum):
     stream = digit_sum.stream()
 
     def seconds(count):
-        begin = time.perf_counter()
+        begin = time.process_time()
         for _ in range(count):
             stream.push("1")
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     seconds(500)
     early = min(seconds(200) for _ in range(5))
