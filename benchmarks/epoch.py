@@ -108,7 +108,7 @@ def addition():
     import rnnzoo
     from rnnzoo.architectures import _parts, encoder_decoder
     from rnnzoo.building import build, create_task
-    from rnnzoo.training import prepare
+    from rnnzoo.recipes import prepare
 
     preset = rnnzoo.load_preset("addition")
     task = create_task(preset)

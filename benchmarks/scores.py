@@ -65,7 +65,7 @@ def score_twin(preset, seed):
     )
     from rnnzoo.building import create_task
     from rnnzoo.predicting import Predictor
-    from rnnzoo.training import fit
+    from rnnzoo.recipes import fit
 
     task = create_task(twin)
     return rnnzoo.evaluate(Predictor(fit(twin, task).model, twin, task))

@@ -1,20 +1,29 @@
 """`rnnzoo list`: every preset."""
 
+import fnmatch
+from pathlib import Path
+
 import click
 
 from rnnzoo.cli._shared import as_json, print_json, print_table
-from rnnzoo.registry import list_presets, load_preset
+from rnnzoo.errors import InputError
+from rnnzoo.registry import UNFINISHED, list_presets, load_preset
+from rnnzoo.runs import COMPLETE, run_state
 
 
 @click.command("list")
 @click.argument("pattern", default="*")
+@click.option("--runs", metavar="DIR", type=click.Path(path_type=Path), help="List the runs in a folder and how they stand.")
 @as_json
-def command(pattern, as_json):
-    """List the presets (that match PATTERN, such as 'digit-*').
+def command(pattern, runs, as_json):
+    """List the presets (that match PATTERN, such as 'digit-*'), or the runs in a folder.
 
     The score is the share of held-out examples that the shipped weights answer rightly; of a preset worked by hand, of its
-    one example.
+    one example. A run is running, interrupted (`rnnzoo train --resume` goes on with it), failed or complete.
     """
+    if runs is not None:
+        _list_runs(runs, pattern, as_json)
+        return
     rows = [_row(load_preset(name)) for name in list_presets(pattern)]
     if as_json:
         print_json(rows)
@@ -35,6 +44,45 @@ def command(pattern, as_json):
         ],
         optional=True,
     )
+
+
+def _list_runs(folder, pattern, as_json):
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected one that holds run folders, such as runs")
+    rows = [_run_row(path) for path in sorted(folder.iterdir()) if fnmatch.fnmatch(path.name, pattern)]
+    rows = [row for row in rows if row is not None]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["run", "preset", "state", "epochs", "score", "why it failed"],
+        [
+            [
+                row["run"],
+                row["preset"],
+                row["state"],
+                "" if row["epochs"] is None else f"{row['epochs']}/{row['of_epochs']}",
+                "" if row["score"] is None else f"{row['score']:.2%}",
+                row["error"],
+            ]
+            for row in rows
+        ],
+        optional=True,
+    )
+
+
+def _run_row(path):
+    """What is told of a folder, `None` where it is no run."""
+    state = run_state(path) if path.is_dir() and not path.name.startswith(".") else None
+    if state is None:
+        return None
+    found = {"name": None, "metric": None, "score": None}
+    try:
+        found = _row(load_preset(path if state.state == COMPLETE else path / UNFINISHED))
+    except InputError as error:  # it is damaged; the others are listed all the same
+        state = state._replace(error=state.error or str(error))
+    told = {key: found[key] for key in ("metric", "score")}
+    return {"run": str(path), "preset": found["name"], **state._asdict(), **told}
 
 
 def _row(preset):

@@ -34,6 +34,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except rnnzoo.RnnzooError as error:
             raise Failure(error) from None
+        except rnnzoo.RunInterrupted as error:
+            click.echo(f"Stopped: {error}", err=True)
+            raise click.exceptions.Exit(128 + error.signal) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # Click ends quietly when the reader of a pipe has gone
                 raise

@@ -6,10 +6,12 @@ import click
 
 from rnnzoo.cli._by_hand import print_by_hand
 from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metrics, progress_bar
+from rnnzoo.registry import load_preset
+from rnnzoo.runs import check_resumable
 
 
 @click.command("train")
-@click.argument("preset")
+@click.argument("preset", required=False)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -18,26 +20,45 @@ from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metr
 @overrides("training.epochs=5")
 @click.option("--data", type=click.Path(path_type=Path), help="A CSV of your own, `input,answer` a line without a header.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The run folder; a new one under runs/ if not given.")
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run that was interrupted.")
 @force
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @as_json
-def command(preset, seed, overrides, data, output, force, tensorboard, as_json):
-    """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it."""
-    import rnnzoo
-    from rnnzoo.registry import load_preset
+def command(preset, seed, overrides, data, output, resume, force, tensorboard, as_json):
+    """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it.
 
-    load_preset(preset, overrides)  # what is wrong with it is said before TensorFlow is imported
+    Ctrl-C ends it after the current step; --resume RUN goes on with what was ended, by that or in any other way, to the same
+    weights, bit for bit.
+    """
+    import rnnzoo
+
+    # What is wrong is said before TensorFlow is imported.
+    if resume is not None:
+        given = {"a PRESET": preset, "--seed": seed, "--set": overrides, "--data": data, "-o": output}
+        given |= {"--force": force, "--tensorboard": tensorboard}
+        for name, value in given.items():
+            if value not in (None, (), False):
+                raise click.UsageError(f"--resume goes on with the run as it was begun: it does not go with {name}")
+        check_resumable(resume)
+    elif preset is None:
+        raise click.UsageError("give a PRESET (`rnnzoo list` shows them all), or --resume RUN")
+    else:
+        load_preset(preset, overrides)
     with progress_bar() as progress:
-        run = rnnzoo.train(
-            preset,
-            seed=seed,
-            run_dir=output,
-            data=data,
-            overrides=overrides,
-            force=force,
-            tensorboard=tensorboard,
-            progress=progress,
-        )
+        options = {"progress": progress, "notice": lambda line: click.echo(f"Note: {line}", err=True)}
+        if resume is not None:
+            run = rnnzoo.resume(resume, **options)
+        else:
+            run = rnnzoo.train(
+                preset,
+                seed=seed,
+                run_dir=output,
+                data=data,
+                overrides=overrides,
+                force=force,
+                tensorboard=tensorboard,
+                **options,
+            )
     if as_json:
         print_json({"path": str(run.path), **run.metadata})
         return

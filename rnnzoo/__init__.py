@@ -28,6 +28,7 @@ _HOMES = {
     "build": "building",
     "decode": "decoding",
     "train": "training",
+    "resume": "training",
     "fit": "fitting",
     "evaluate": "evaluating",
     "Predictor": "predicting",
@@ -41,6 +42,7 @@ _HOMES = {
     "ExportError": "errors",
     "DataError": "errors",
     "MissingDataError": "errors",
+    "RunInterrupted": "errors",
     "MissingExtraError": "errors",
 }
 
@@ -51,8 +53,18 @@ def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'rnnzoo' has no attribute '{name}'")
     module = f"rnnzoo.{_HOMES[name]}"
-    with quiet_import() if _HOMES[name] not in ("registry", "errors") else contextlib.nullcontext():
-        value = getattr(importlib.import_module(module), name)
+    try:
+        with quiet_import() if _HOMES[name] not in ("registry", "errors") else contextlib.nullcontext():
+            value = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "keras"):
+            raise
+        from rnnzoo.errors import MissingExtraError
+
+        raise MissingExtraError(
+            f"rnnzoo.{name} needs TensorFlow and Keras, and {error.name} is not installed: pip install rnnzoo; without "
+            "them, `rnnzoo run` asks ONNX and LiteRT exports"
+        ) from None
     globals()[name] = value
     return value
 

@@ -10,10 +10,12 @@ import keras
 import numpy as np
 
 from rnnzoo import tasks
+from rnnzoo.checkpoints import restore_last
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.files import fresh_output
 from rnnzoo.registry import (
     METADATA,
+    STATE,
     WEIGHTS,
     Preset,
     architecture_name,
@@ -130,11 +132,15 @@ def as_taught(preset, model, task, checked, answers):
 
 
 def load_trained(preset):
-    """The model of a preset with its trained weights.
+    """The model of a preset with its trained weights, or of `RUN/unfinished` with those of the last checkpoint.
 
     Raises:
         InputError: the weights are missing, altered (checksum), of another recipe or of another shape.
     """
+    if (preset.folder / STATE).is_file():
+        model = build(preset)
+        restore_last(preset.folder, model)
+        return model
     metadata = preset.metadata()
     path = preset.folder / WEIGHTS
     if not path.is_file():

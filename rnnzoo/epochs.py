@@ -1,6 +1,7 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
 import os
+import time
 from pathlib import Path
 
 import keras
@@ -14,6 +15,8 @@ from rnnzoo.layers._loops import in_xla
 
 # Data that is streamed comes in pieces of so many batches, each piece one compiled call.
 STREAMED_STEPS = 64
+# Where somebody asks to be called between steps, a call is of about so many seconds.
+SECONDS_A_CALL = 0.25
 
 
 class CompiledLoop:
@@ -28,10 +31,11 @@ class CompiledLoop:
         jit: whether XLA compiles it whole; it does not where it does not know an operation, or is not the faster.
         widths: how many timesteps the batches of each bucket keep; `None` keeps all.
         trimmed: of the data's structure, bool: which arrays have those timesteps along their axis 1; `None`: none has.
+        going: called while the graph is traced, gives () bool: whether there is to be a next step; `None`: there always is.
     """
 
-    def __init__(self, step, *, jit, widths=(None,), trimmed=None):
-        self.step, self.jit, self.widths, self.trimmed = step, jit, widths, trimmed
+    def __init__(self, step, *, jit, widths=(None,), trimmed=None, going=None):
+        self.step, self.jit, self.widths, self.trimmed, self.going = step, jit, widths, trimmed, going
         self._compile()
 
     def _compile(self):
@@ -40,17 +44,20 @@ class CompiledLoop:
         run = in_xla(self._run, noticed) if self.jit else self._run
         self._function, self._noticed = tf.function(run, jit_compile=self.jit, autograph=False), noticed
 
-    def run(self, data, plan):
+    def run(self, data, plan, span=None):
         """Runs the step on the batches of a plan.
 
         Args:
             data: a structure of tensors (examples, ...), with `None` where there is nothing.
             plan: a `Plan`.
+            span: the first of the batches to run and the one after the last, of a plan whose batches are all of one size;
+                `None` runs them all.
 
         Returns:
             What the step returned for the plan's last batch where that is smaller than the others, else `None`.
         """
-        arguments = *map(tf.constant, plan), data
+        span = None if span is None else tf.convert_to_tensor(np.array(span, np.int32))
+        arguments = *map(tf.convert_to_tensor, plan), data, span
         if self.jit:
             self._function.get_concrete_function(*arguments)  # traces
             if "tensorflow" in self._noticed:
@@ -66,8 +73,9 @@ class CompiledLoop:
             self._compile()
             return self._function(*arguments)
 
-    def _run(self, batches, buckets, last, data):
-        """Indices (steps, batch), buckets (steps,), indices (fewer,) and the data."""
+    def _run(self, batches, buckets, last, data, span):
+        """Indices (steps, batch), buckets (steps,), indices (fewer,), the data, and the steps to run, (2,) or all."""
+        start, stop = (tf.constant(0), batches.shape[0]) if span is None else (span[0], span[1])
 
         def one(i):
             ways = [lambda width=width: self._on(batches[i], width, data) for width in self.widths]
@@ -79,7 +87,7 @@ class CompiledLoop:
 
         if batches.shape[0]:
             # A loop of TensorFlow's, not one of Python's: the graph holds one step.
-            tf.while_loop(lambda i: i < batches.shape[0], one, [tf.constant(0)])
+            tf.while_loop(lambda i: i < stop if self.going is None else (i < stop) & self.going(), one, [start])
         # A step of its own shape: so every loss, metric and statistic is that of its examples.
         return self._on(last, self.widths[-1], data) if last.shape[0] else None
 
@@ -112,6 +120,7 @@ class EpochData:
         arrays = [array for array in keras.tree.flatten(data) if array is not None]
         self.examples = len(arrays[0])
         self.batch_size = min(batch_size, self.examples)
+        self._steps_a_call = 1
         self.buckets = buckets or one_bucket(self.examples)
         self.last = last
         self.in_memory = fits_in_memory(arrays) if in_memory is None else in_memory
@@ -123,23 +132,45 @@ class EpochData:
         """Steps an epoch."""
         return steps_per_epoch(self.examples, self.batch_size)
 
-    def run(self, loop, order):
+    def run(self, loop, order, between=None):
         """Runs a loop over all examples once, in this order.
 
         Args:
             loop: a `CompiledLoop`.
             order: a permutation of the examples' indices.
+            between: called between parts of the epoch, of about a quarter of a second each, and says whether to go on. Needs
+                `last="filled"`.
 
         Returns:
             What the step returned for the last batch, where that is one of its own.
         """
         plan = self._plan(order)
         if self.in_memory:
-            return loop.run(self.data, plan)
+            return loop.run(self.data, plan) if between is None else self._run_in_parts(loop, plan, between)
         result = None
         for piece, its_plan in self._pieces(plan):
             result = loop.run(piece, its_plan)
+            if between is not None and not between():
+                break
         return result
+
+    def _run_in_parts(self, loop, plan, between):
+        """All steps of a plan, so many in one call as take the time that a call may take."""
+        start, steps = 0, len(plan.batches)
+        if steps > self._steps_a_call:
+            plan = Plan(*map(tf.convert_to_tensor, plan))
+        while start < steps:
+            began, stop = time.perf_counter(), min(start + self._steps_a_call, steps)
+            loop.run(self.data, plan, (start, stop))
+            going = stop < steps and between()
+            seconds = time.perf_counter() - began
+            if seconds < SECONDS_A_CALL / 2 and stop - start == self._steps_a_call:
+                self._steps_a_call *= 2
+            elif seconds > SECONDS_A_CALL * 2:  # the first call, which compiles, as well
+                self._steps_a_call = max(1, self._steps_a_call // 2)
+            if not going:
+                return
+            start = stop
 
     def _plan(self, order):
         plan = plan_epoch(order, self.batch_size, self.buckets)
@@ -240,25 +271,43 @@ class CompiledEpochs:
         self.data, self.examples = self._epochs.data, self._epochs.examples
         self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
         optimizer.build(model.trainable_variables)
-        # The sums over an epoch of loss, right examples and weight.
-        self._totals = tf.Variable(tf.zeros(3), trainable=False)
+        # The sums over an epoch of loss, right examples and weight, and the steps.
+        self._totals = tf.Variable(tf.zeros(4), trainable=False)
         widths, stepwise = self._epochs.buckets.widths, np.ndim(weights) > 1
         trimmed = (True, stepwise, stepwise) if len(widths) > 1 or widths[0] else None
-        self._loop = CompiledLoop(self._step, jit=knows_xla(model), widths=widths, trimmed=trimmed)
+        self._loop = CompiledLoop(
+            self._step,
+            jit=knows_xla(model),
+            widths=widths,
+            trimmed=trimmed,
+            going=lambda: tf.math.is_finite(self._totals[0]),
+        )
 
-    def run(self, order):
-        """Trains on every example once, in this order.
+    def run(self, order, between=None):
+        """Trains on every example once, in this order, and no further than to a step whose loss is not finite.
 
         Args:
             order: a permutation of the examples' indices.
+            between: called with nothing several times a second, between steps; what it raises ends the epoch.
 
         Returns:
             The epoch's mean loss and the share of examples that were right when their batch was trained on.
         """
-        self._totals.assign(tf.zeros(3))
-        self._epochs.run(self._loop, order)
-        loss, right, weight = self._totals.numpy().tolist()
+        self._totals.assign(tf.zeros(4))
+
+        def going():
+            if between is not None:
+                between()
+            return np.isfinite(self._totals.numpy()[0])
+
+        self._epochs.run(self._loop, order, going)
+        loss, right, weight, _ = self._totals.numpy().tolist()
         return loss / weight, right / self.examples
+
+    @property
+    def steps_run(self):
+        """How many steps of the epoch were run: all, or those up to the one whose loss was not finite."""
+        return int(self._totals.numpy()[3])
 
     def _step(self, batch, used):
         """Trains on one batch."""
@@ -273,7 +322,7 @@ class CompiledEpochs:
         self.optimizer.apply(tape.gradient(total, variables), variables)
         weight = tf.reduce_sum(weights)
         right = tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
-        self._totals.assign_add(tf.stack([loss * weight, right, weight]))
+        self._totals.assign_add(tf.stack([loss * weight, right, weight, 1.0]))
 
 
 def knows_xla(model):

@@ -31,6 +31,20 @@ class MissingExtraError(RnnzooError, ImportError):
     """An optional dependency is absent; the text names the extra that brings it (exit code 1)."""
 
 
+class RunInterrupted(KeyboardInterrupt):
+    """A training run was ended by Ctrl-C or SIGTERM and can go on; its text is one line that says how.
+
+    A `KeyboardInterrupt`, so that what stands around the run ends as it would without it.
+
+    Attributes:
+        signal: the signal's number; the command line exits with 128 more.
+    """
+
+    def __init__(self, text, signal):
+        super().__init__(text)
+        self.signal = signal
+
+
 def nearest(word, valid):
     """`" (did you mean 'units'?)"` for the name in `valid` that `word` looks like, or `""`.
 

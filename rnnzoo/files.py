@@ -1,4 +1,4 @@
-"""Outputs that are whole or absent: written under a temporary name, then renamed."""
+"""Outputs that are whole or absent: written under a temporary name, synced, then renamed."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def refuse_existing(path, force, marker=None):
 
 @contextlib.contextmanager
 def fresh_output(path, force=False, marker=None, folder=False):
-    """A temporary path beside `path` to write a file or folder at; it takes `path`'s place when all went well.
+    """A temporary path beside `path` to write a file or folder at; it takes `path`'s place when all went well, on the disk.
 
     On any error, an interrupt included, what was written is removed and `path` is as it was. With `force`, a file is
     replaced, and a folder that holds `marker`: what this command writes, not whatever else the path may name. With `folder`
@@ -38,7 +38,7 @@ def fresh_output(path, force=False, marker=None, folder=False):
             if not parent.exists():
                 parent.mkdir()
                 made.append(parent)
-        _remove(partial)
+        remove(partial)
         if folder:
             partial.mkdir()
     except OSError as error:
@@ -47,19 +47,54 @@ def fresh_output(path, force=False, marker=None, folder=False):
         yield partial
         old = path.parent / f".{path.name}.{os.getpid()}.replaced"
         refuse_existing(path, force, marker)
-        if path.exists() or path.is_symlink():
-            os.rename(path, old)
-        os.rename(partial, path)
-        _remove(old)
+        sync(partial)
+        if path.is_symlink() or path.is_dir() or partial.is_dir():
+            if path.exists() or path.is_symlink():
+                os.rename(path, old)
+            os.rename(partial, path)
+            remove(old)
+        else:
+            os.replace(partial, path)  # at once: one of the two is there at any moment
+        for folder in (path.parent, *(parent.parent for parent in made)):
+            sync_entries(folder)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # a full disk is noticed where nobody knows a name
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
-        _remove(partial)
+        remove(partial)
         if not path.exists():
             for parent in reversed(made):
                 with contextlib.suppress(OSError):  # something else was put there in the meantime
                     parent.rmdir()
 
 
-def _remove(path):
+def sync(path):
+    """Has the disk hold a file, or a folder with all that is in it, before this returns."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            sync(entry)
+        sync_entries(path)
+    elif path.is_file():
+        _sync(path)
+
+
+def sync_entries(folder):
+    """Has the disk hold which entries a folder has; where folders cannot be synced (Windows), that is the system's."""
+    with contextlib.suppress(OSError):
+        _sync(folder)
+
+
+def _sync(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path):
+    """Removes a file, or a folder with all that is in it; nothing where there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

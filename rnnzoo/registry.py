@@ -3,6 +3,7 @@
 import fnmatch
 import hashlib
 import json
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
 CARD, DATA, SEEDS = "README.md", "data.csv", "seeds.json"
+# A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
+UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -115,6 +118,8 @@ class Preset(BaseModel):
             InputError: the file is missing or damaged.
         """
         path = self.folder / METADATA
+        if (self.folder / STATE).is_file():
+            raise InputError(f"{self.folder}: of a run that is not complete, which has no scores and no {METADATA} yet")
         if not path.is_file():
             raise InputError(f"{path}: missing; '{self.name}' has no trained weights yet (`rnnzoo train {self.name}`)")
         try:
@@ -222,6 +227,11 @@ def _folder(name):
         return presets_folder() / _dashes(text)
     if (Path(text) / PRESET).is_file():
         return Path(text)
+    if (Path(text) / UNFINISHED / STATE).is_file():
+        raise InputError(
+            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it (in Python, "
+            f"from_preset('{Path(text) / UNFINISHED}') gives the weights of its last checkpoint)"
+        )
     if Path(text).is_dir():
         raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")
     if isinstance(name, Path) or "/" in text or "\\" in text:

@@ -1,17 +1,29 @@
 """What every test shares: a quiet TensorFlow behind Keras, and seeded random numbers."""
 
+import functools
 import os
 
 # Before anything imports Keras or TensorFlow: both read these when they are imported.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import functools
 
 import numpy as np
 import pytest
 
 from rnnzoo.errors import MissingDataError
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads how many processes there are to be
+def pytest_cmdline_main(config):
+    """Has two processes share the whole suite, each a file at a time, where there are two cores and pytest-xdist."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS and config.option.markexpr == "not slow"
+    # One of the processes that share it must not share its part in turn.
+    if not whole or "PYTEST_XDIST_WORKER" in os.environ or not config.pluginmanager.hasplugin("xdist"):
+        return
+    chosen = config.option.numprocesses is not None or config.option.dist != "no" or config.option.usepdb
+    if not chosen and len(os.sched_getaffinity(0)) > 1:
+        config.option.numprocesses, config.option.dist = 2, "loadfile"
 
 
 def pytest_configure(config):
@@ -27,15 +39,18 @@ def rng():
 
 
 @pytest.fixture(scope="session")
-def zoos():
-    """A preset's name -> its `Predictor`, the same in all tests."""
+def zoo():
+    """A function: a preset's name -> its trained `Predictor`, loaded and traced once for all tests, so none may change it.
+
+    Its task is shared too, and with it the examples that a task draws once.
+    """
     import rnnzoo
 
     return functools.cache(rnnzoo.from_preset)
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, zoos):
+def exported(tmp_path_factory, zoo):
     """A format's name -> a folder in which every preset is exported to it, by its name; what was written is not asked."""
     import rnnzoo
     from rnnzoo.exporting import FORMATS
@@ -49,7 +64,7 @@ def exported(tmp_path_factory, zoos):
         except rnnzoo.MissingExtraError as error:
             pytest.skip(str(error))
         for name in rnnzoo.list_presets():
-            rnnzoo.export(zoos(name), folder / format / name, format=format, verify=False)
+            rnnzoo.export(zoo(name), folder / format / name, format=format, verify=False)
         return folder / format
 
     return written

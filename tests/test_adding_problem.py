@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rnnzoo
-from rnnzoo import tasks, training
+from rnnzoo import recipes, tasks
 from rnnzoo.building import create_task
 from rnnzoo.registry import load_preset
 
@@ -73,18 +73,18 @@ def test_numbers_that_are_refused(zoo, raw, said):
 
 def test_stages_come_one_after_the_other(monkeypatch):
     seen, rates = [], []
-    prepare = training.prepare
+    prepare = recipes.prepare
 
     def spy(preset, model, task, examples, optimizer=None):
         seen.append(max(len(raw) for raw in examples.inputs))
         epochs = prepare(preset, model, task, examples, optimizer)
         run = epochs.run
-        epochs.run = lambda order: (rates.append(float(epochs.optimizer.learning_rate)), run(order))[1]
+        epochs.run = lambda *given: (rates.append(float(epochs.optimizer.learning_rate)), run(*given))[1]
         return epochs
 
-    monkeypatch.setattr(training, "prepare", spy)
+    monkeypatch.setattr(recipes, "prepare", spy)
     preset = load_preset("adding-problem", SHORT)
-    trained = training.fit(preset, create_task(preset))
+    trained = recipes.fit(preset, create_task(preset))
     assert seen == [5, 12]
     assert [row["stage"] for row in trained.history] == ["training, up to 5"] * 2 + ["training, up to 12"] * 2
     assert [row["epoch"] for row in trained.history] == [1, 2, 1, 2]
@@ -97,7 +97,7 @@ def test_a_curriculum_over_what_a_task_lists():
     """Of a task that draws nothing, the examples that are short enough."""
     overrides = ["training.epochs=1", "training.round_weights=false", "training.curriculum.timesteps=[2, 4]"]
     preset = load_preset("digit-sum", overrides)
-    trained = training.fit(preset, create_task(preset))
+    trained = recipes.fit(preset, create_task(preset))
     assert trained.examples == sum(len(create_task(preset).up_to(t, 0).inputs) for t in (2, 4))
     assert len(create_task(preset).up_to(2, 0).inputs) < 110
 
@@ -115,4 +115,4 @@ def test_a_curriculum_over_what_a_task_lists():
 def test_a_curriculum_that_is_refused(overrides, said):
     with pytest.raises(rnnzoo.InputError, match=said):
         preset = load_preset("adding-problem", [*SHORT, *overrides])
-        training.fit(preset, create_task(preset))
+        recipes.fit(preset, create_task(preset))

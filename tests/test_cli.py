@@ -1,6 +1,7 @@
 """The command line, through Click's runner and as a subprocess."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from rnnzoo.cli.main import cli
 from rnnzoo.registry import list_architectures, list_presets
 
 SHORT = ["--set", "training.epochs=2"]
+FEW = [*SHORT, "--set", "task_options.training_displays=200"]
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def call(tmp_path, monkeypatch):
 
 def test_every_command_is_found_and_has_help(call):
     names = cli.list_commands(None)
-    assert names == ["build", "evaluate", "explain", "export", "info", "list", "predict", "run", "train"]
+    assert names == ["build", "evaluate", "explain", "export", "info", "list", "predict", "run", "train", "verify"]
     for name in names:
         assert "Usage:" in call(name, "--help").output
 
@@ -92,8 +94,10 @@ def test_train_predict_evaluate_export(call, tmp_path):
     call("export", "./run", "-o", "out")
     assert (tmp_path / "out" / "1" / "saved_model.pb").is_file()
     call("train", "digit-sum", *SHORT, "-o", "run", code=2)
-    call("train", "digit-sum", *SHORT, "-o", "run", "--force")
-    assert json.loads(call("train", "digit-sum", *SHORT, "--json").stdout)["path"] == "runs/digit-sum-1"
+    # Any run replaces another; this one trains in no time.
+    call("train", "seven-segment", *FEW, "-o", "run", "--force")
+    assert rnnzoo.load_preset(tmp_path / "run").name == "seven-segment"
+    assert json.loads(call("train", "seven-segment", *FEW, "--json").stdout)["path"] == "runs/seven-segment-1"
 
 
 def test_predict_from_everywhere(call, tmp_path):
@@ -125,10 +129,12 @@ def test_predict_reads_lines_of_every_kind(data, call, tmp_path):
 
 
 @pytest.fixture
-def small_blocks(monkeypatch):
+def small_blocks(monkeypatch, zoo):
+    """Blocks of four lines, for presets that are loaded already: what counts is how lines are read and answers printed."""
     from rnnzoo.cli import predict
 
     monkeypatch.setattr(predict, "BLOCK", 4)
+    monkeypatch.setattr(rnnzoo, "from_preset", zoo)
 
 
 @pytest.mark.parametrize("lines", [4, 5, 11])
@@ -214,6 +220,13 @@ def test_evaluate_own_data(call, tmp_path):
         (["build", "digit-sum", "-o", "there/model.keras"], "there/model.keras: exists"),
         (["predict", "./there", "1"], "the folder is no preset and no training run"),
         (["info", "digit-sun"], "did you mean"),
+        (["train"], "give a PRESET (`rnnzoo list` shows them all), or --resume RUN"),
+        (["train", "--resume", "absent"], "absent: no such folder; expected the folder of a run"),
+        (["train", "--resume", "there"], "there: no training run"),
+        (["train", "--resume", "bad.txt"], "bad.txt: no such folder"),
+        (["train", "digit-sum", "--resume", "there"], "it does not go with a PRESET"),
+        (["train", "--resume", "there", "--set", "training.epochs=3"], "it does not go with --set"),
+        (["list", "--runs", "absent"], "absent: no such folder; expected one that holds run folders"),
         (["lst"], "No such command 'lst'"),
         (["list", "--jsn"], "No such option"),
     ],
@@ -238,8 +251,42 @@ def test_bad_input(arguments, message, call, tmp_path):
 def test_a_failure_exits_with_1(call, tmp_path):
     options = ["training.optimizer=sgd", "training.learning_rate=1e6", "training.epochs=2"]
     result = call("train", "digit-sum", *(part for option in options for part in ("--set", option)), code=1)
-    assert "Error: the loss of epoch 1 is" in result.stderr
-    assert not list(tmp_path.rglob("*.toml"))
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("Error: the loss of epoch 1, step ")
+    (row,) = json.loads(call("list", "--runs", "runs", "--json").stdout)
+    assert (row["run"], row["state"], row["error"]) == ("runs/digit-sum-1", "failed", error.removeprefix("Error: "))
+    assert "runs/digit-sum-1: failed, and would again: " in call("train", "--resume", "runs/digit-sum-1", code=2).stderr
+
+
+def test_ctrl_c_resume_and_the_list_of_runs(call, tmp_path, monkeypatch):
+    from rnnzoo import recipes
+
+    def stopped(*arguments):
+        figures = run_epoch(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        return figures
+
+    run_epoch = recipes.CompiledEpochs.run
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes.CompiledEpochs, "run", stopped)
+        result = call("train", "digit-sum", *SHORT, code=130)
+    line = "Stopped: interrupted after 1 of 2 epochs; go on with `rnnzoo train --resume runs/digit-sum-1`"
+    assert result.stderr.splitlines()[-1] == line and result.stdout == ""
+    call("train", "digit-sum", *SHORT, "-o", "whole")
+    (tmp_path / "runs" / "no run").mkdir()
+    rows = json.loads(call("list", "--runs", "runs", "--json").stdout)
+    expected = {"run": "runs/digit-sum-1", "preset": "digit-sum", "state": "interrupted", "epochs": 1, "of_epochs": 2}
+    assert rows == [{**expected, "error": None, "metric": "exact_match", "score": None}]
+    listed = call("list", "--runs", "runs").stdout
+    assert "interrupted" in listed and "1/2" in listed and "no run" not in listed
+    for command in ("predict", "info", "evaluate", "export", "train"):
+        result = call(command, "runs/digit-sum-1", *["1294"][: command == "predict"], code=2)
+        assert "not complete; `rnnzoo train --resume runs/digit-sum-1` goes on with it" in result.stderr
+    assert "held_out" in call("train", "--resume", "runs/digit-sum-1").stdout
+    assert json.loads(call("list", "--runs", "runs", "--json").stdout)[0]["state"] == "complete"
+    weights = [(tmp_path / name / "model.weights.h5").read_bytes() for name in ("whole", "runs/digit-sum-1")]
+    assert weights[0] == weights[1]
+    assert json.loads(call("train", "--resume", "runs/digit-sum-1", "--json").stdout)["path"] == "runs/digit-sum-1"
 
 
 def run(*arguments, **options):
@@ -253,8 +300,8 @@ def test_as_a_subprocess(tmp_path):
     assert [answer["answer"] for answer in json.loads(result.stdout)] == [16, 14]
     result = run("predict", "digit-sum", "12a4", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "") and len(result.stderr.splitlines()) == 1
-    result = run("train", "digit-sum", "--set", "training.epochs=2", cwd=tmp_path)
-    assert result.returncode == 0 and "2/2" in result.stderr and "loss" in result.stderr and "exact match" in result.stderr
+    result = run("train", "seven-segment", *FEW, cwd=tmp_path)
+    assert result.returncode == 0 and "2/2" in result.stderr and "loss" in result.stderr and "accuracy" in result.stderr
     assert "WARNING" not in result.stderr and "oneDNN" not in result.stderr and "XLA" not in result.stderr
     result = run("--version")
     assert result.stdout == f"rnnzoo, version {rnnzoo.__version__}\n"

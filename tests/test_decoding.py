@@ -360,9 +360,10 @@ def test_a_step_costs_the_same_however_many_went_before(architecture):
         assert run(inputs)[0].shape[1] == steps
         taken = []
         for _ in range(5):
-            begin = time.perf_counter()
+            begin = time.process_time()  # not the clock: another process may run the other half of the tests
             run(inputs)
-            taken.append((time.perf_counter() - begin) / steps)
+            taken.append((time.process_time() - begin) / steps)
         return min(taken)
 
-    assert seconds_per_step(10_000) < 1.5 * seconds_per_step(250)
+    # Going over the prefix would cost 40 times as much; what the other process does to caches, up to 1.7 times.
+    assert seconds_per_step(10_000) < 3 * seconds_per_step(250)

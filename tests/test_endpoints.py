@@ -129,9 +129,9 @@ json.dump(work, open(sys.argv[1], "w"))
 
 
 @pytest.fixture(scope="module")
-def endpoints(saved_models, tmp_path_factory):
+def endpoints(zoo, saved_models, tmp_path_factory):
     """Every preset's endpoints, asked by a process that imports TensorFlow alone; and the `Predictor`s."""
-    work, zoos = {}, {name: rnnzoo.from_preset(name) for name in list_presets()}
+    work, zoos = {}, {name: zoo(name) for name in list_presets()}
     for name, zoo in zoos.items():
         inputs = zoo.task.raw_inputs()
         checked = zoo.check([inputs[i] for i in np.linspace(0, len(inputs) - 1, 4).astype(int)])

@@ -1,6 +1,7 @@
 """`explain`, gradient flow, and the callback: what they say of known cases, and what they refuse."""
 
 import csv
+import functools
 import json
 
 import keras
@@ -30,6 +31,12 @@ def sample(preset):
     return raw if isinstance(raw, str) else json.dumps(raw)
 
 
+@pytest.fixture(scope="module")
+def told():
+    """A function: a preset's name -> its sample, explained once for all tests."""
+    return functools.cache(lambda preset: explaining.explain(preset, sample(preset)))
+
+
 def run(*arguments):
     return CliRunner().invoke(cli, ["explain", *arguments])
 
@@ -57,9 +64,8 @@ def network(activation, recurrent_kernel, kernel=None):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_explained(preset):
-    told = explaining.explain(preset, sample(preset))
-    zoo = rnnzoo.from_preset(preset)
+def test_every_preset_is_explained(preset, told, zoo):
+    told, zoo = told(preset), zoo(preset)
     assert told.predicted == zoo.predict([sample(preset)])[0]
     right = zoo.task.right_answer(zoo.check([sample(preset)])[0])
     assert told.answer == right and (told.trace.loss is None) == (right is None)
@@ -74,8 +80,8 @@ def test_every_preset_is_explained(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_tasks_right_answers_are_those_of_its_examples(preset):
-    task = rnnzoo.from_preset(preset).task
+def test_the_tasks_right_answers_are_those_of_its_examples(preset, zoo):
+    task = zoo(preset).task
     examples = task.first_test()
     for raw, answer in list(zip(examples.inputs, examples.answers, strict=True))[:50]:
         assert task.right_answer(task.input.check(raw)) in (answer, None)
@@ -101,17 +107,17 @@ def test_a_label_needs_an_answer():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_command_shows_every_layer(preset):
+def test_the_command_shows_every_layer(preset, told):
     result = run(preset, sample(preset))
     assert result.exit_code == 0, result.output
-    for name in explaining.explain(preset, sample(preset)).trace.layers:
+    for name in told(preset).trace.layers:
         assert f"\n{name}: " in result.output
     assert "Kept in memory" in result.output
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_json_is_the_trace(preset):
-    told = explaining.explain(preset, sample(preset))
+def test_the_json_is_the_trace(preset, told):
+    told = told(preset)
     found = json.loads(run(preset, sample(preset), "--json").output)
     assert list(found["layers"]) == list(told.trace.layers)
     for name, layer in told.trace.layers.items():

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import create_task, sha256
+from rnnzoo.building import sha256
 from rnnzoo.exporting import FORMATS
-from rnnzoo.registry import list_presets, load_preset
+from rnnzoo.registry import list_presets
 
 READER = """
 import json, sys
@@ -37,16 +37,24 @@ for name, job in work.items():
         job["error"] = error.message
     assert "rnnzoo" not in sys.modules
 json.dump(work, open(sys.argv[1], "w"))
+# TensorFlow's own client, in the same process: importing TensorFlow is what takes long.
+from absl import flags
+from tensorflow.python.tools import saved_model_cli
+for job in work.values():
+    print("##", flush=True)
+    common = ["--dir", job["path"], "--tag_set", "serve", "--signature_def", "serving_default"]
+    flags.FLAGS(["saved_model_cli", *common, "--input_exprs", f"{job['key']}={job['raw'][-2:]!r}"])
+    saved_model_cli.run()
 """
 
 
 @pytest.fixture(scope="module")
-def exports(saved_models, tmp_path_factory):
+def exports(zoo, saved_models, tmp_path_factory):
     """Every preset, exported and read by a process that imports TensorFlow alone."""
     folder = tmp_path_factory.mktemp("exports")
     work = {}
     for name in list_presets():
-        task = create_task(load_preset(name))
+        task = zoo(name).task
         inputs = task.raw_inputs()
         raw = [inputs[i] for i in np.linspace(0, len(inputs) - 1, 12).astype(int)]
         bad = [-1] if isinstance(raw[0], int) else [""] if getattr(task.input, "open", False) else ["x"]
@@ -57,14 +65,17 @@ def exports(saved_models, tmp_path_factory):
             raw += ["0", "9" * 300]
         work[name] = {"path": str(saved_models / name / "1"), "raw": raw, "bad": bad}
     (folder / "work.json").write_text(json.dumps(work))
-    subprocess.run([sys.executable, "-c", READER, str(folder / "work.json")], check=True, capture_output=True)
+    command = [sys.executable, "-c", READER, str(folder / "work.json")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    (folder / "client.txt").write_text(result.stdout)
     return folder, json.loads((folder / "work.json").read_text())
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_answers_are_those_of_predict(name, exports):
+def test_answers_are_those_of_predict(name, exports, zoo):
     job = exports[1][name]
-    zoo = rnnzoo.from_preset(name)
+    zoo = zoo(name)
     assert job["key"] == zoo.task.input.name and zoo.task.answer.name in job["batch"]
     named = {key: np.array(value, object if isinstance(value[0], str) else None) for key, value in job["batch"].items()}
     if named[zoo.task.answer.name].dtype == object:
@@ -101,25 +112,10 @@ def test_the_layout(name, saved_models):
     assert (folder / "1" / "saved_model.pb").is_file() and (folder / "1" / "variables").is_dir()
 
 
-def test_saved_model_cli(exports):
-    """TensorFlow's own client, over every preset, in one process."""
+def test_saved_model_cli(exports, zoo):
+    """TensorFlow's own client, over every preset."""
     folder, work = exports
-    code = (
-        "import sys; from absl import flags; from tensorflow.python.tools import saved_model_cli as c\n"
-        "for line in open(sys.argv[1]).read().splitlines():\n"
-        "    print('##', flush=True)\n"
-        "    flags.FLAGS(['saved_model_cli', *line.split('\\t')])\n"
-        "    c.run()\n"
-    )
-    lines = []
-    for job in work.values():
-        common = ["--dir", job["path"], "--tag_set", "serve", "--signature_def", "serving_default"]
-        lines.append("\t".join([*common, "--input_exprs", f"{job['key']}={job['raw'][-2:]!r}"]))
-    (folder / "lines").write_text("\n".join(lines))
-    command = [sys.executable, "-c", code, str(folder / "lines")]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
-    blocks = result.stdout.split("##")[1:]
+    blocks = (folder / "client.txt").read_text().split("##")[1:]
     assert len(blocks) == len(work)
     for (name, job), block in zip(work.items(), blocks, strict=True):
         serve = tf.saved_model.load(job["path"]).signatures["serving_default"]
@@ -145,8 +141,8 @@ def test_outputs_and_formats_that_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_keras_files_hold_the_model_and_what_stands_around_it(name, zoos, exported):
-    zoo, folder = zoos(name), exported("keras") / name
+def test_keras_files_hold_the_model_and_what_stands_around_it(name, zoo, exported):
+    zoo, folder = zoo(name), exported("keras") / name
     about = json.loads((folder / "rnnzoo.json").read_text())
     assert sorted(path.name for path in folder.iterdir()) == ["model.keras", "proof.json", "rnnzoo.json"]
     assert about["preset"] == name and about["input"]["name"] == zoo.task.input.name

@@ -97,9 +97,9 @@ np.savez(sys.argv[3], **found)
 
 
 @pytest.fixture(scope="module")
-def zoo(zoos):
+def predictors(zoo):
     """Every preset's `Predictor`."""
-    return {name: zoos(name) for name in list_presets()}
+    return {name: zoo(name) for name in list_presets()}
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +109,10 @@ def written(exported):
 
 
 @pytest.fixture(scope="module")
-def raws(zoo):
+def raws(predictors):
     """Raw inputs of every preset, of different lengths."""
     found = {}
-    for name, predictor in zoo.items():
+    for name, predictor in predictors.items():
         inputs = predictor.task.raw_inputs()
         raw = [inputs[i] for i in np.linspace(0, len(inputs) - 1, min(5, len(inputs))).astype(int)]
         if name.startswith("digit-sum") and predictor.task.input.name == "digits" and not predictor.task.answer.generated:
@@ -122,10 +122,10 @@ def raws(zoo):
 
 
 @pytest.fixture(scope="module")
-def rows(zoo, raws):
+def rows(predictors, raws):
     """What goes into the models: what the fronts make of raw inputs, and random numbers of the same shapes."""
     rng, found = np.random.default_rng(6), {}
-    for name, predictor in zoo.items():
+    for name, predictor in predictors.items():
         kind = predictor.task.input
         for i, raw in enumerate(raws[name]):
             row = kind.front(kind.tensor([raw]))[0].numpy()
@@ -160,8 +160,8 @@ def close(ours, expected):
 
 
 @pytest.mark.parametrize("name", READING)
-def test_numbers_are_those_of_keras_in_a_bare_process(name, zoo, rows, bare):
-    predictor, compared = zoo[name], 0
+def test_numbers_are_those_of_keras_in_a_bare_process(name, predictors, rows, bare):
+    predictor, compared = predictors[name], 0
     for key in (key for key in rows if key.startswith(f"{name}/")):
         expected = predictor.model(rows[key][None], training=False)[0].numpy()
         per_timestep = predictor.task.answer.per_timestep
@@ -177,17 +177,17 @@ def test_numbers_are_those_of_keras_in_a_bare_process(name, zoo, rows, bare):
 
 
 @pytest.mark.parametrize("name", PREFIXES)
-def test_every_prefix_has_its_answer(name, zoo, rows, bare):
+def test_every_prefix_has_its_answer(name, predictors, rows, bare):
     """What a `many_to_one` gives after each timestep is what it would give if the sequence ended there."""
     key = f"{name}/random/0"
-    assert not zoo[name].task.answer.per_timestep
+    assert not predictors[name].task.answer.per_timestep
     for t in range(1, min(len(rows[key]), 5) + 1):
-        close(bare[f"{key}/steps"][t - 1], zoo[name].model(rows[key][None, :t], training=False)[0].numpy())
+        close(bare[f"{key}/steps"][t - 1], predictors[name].model(rows[key][None, :t], training=False)[0].numpy())
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_texts_are_those_of_predict_in_a_bare_process(name, zoo, raws, bare):
-    predictor = zoo[name]
+def test_texts_are_those_of_predict_in_a_bare_process(name, predictors, raws, bare):
+    predictor = predictors[name]
     alphabet = predictor.task.answer.alphabet
     tokens = [bare[f"{name}/raw/{i}/tokens"] for i in range(len(raws[name]))]
     texts = ["".join(alphabet[t - 1] for t in row if t <= len(alphabet)) for row in tokens]
@@ -198,21 +198,21 @@ def test_texts_are_those_of_predict_in_a_bare_process(name, zoo, raws, bare):
 
 @pytest.mark.parametrize("by_steps", [False, True])
 @pytest.mark.parametrize("name", list_presets())
-def test_answers_are_those_of_predict(name, by_steps, zoo, written, raws):
+def test_answers_are_those_of_predict(name, by_steps, predictors, written, raws):
     if by_steps and not (written / name / "step.tflite").exists():
         pytest.skip("it has no step")
     runner = load(written / name, by_steps=by_steps)
     asked = [raw for raw in raws[name] if runner.timesteps is None or len(raw) <= runner.timesteps]
-    assert len(asked) >= 5 or not zoo[name].task.input.pads
-    ours, expected = runner.predict(asked), zoo[name].predict(asked)
-    if zoo[name].task.answer.kind in ("real", "vectors"):
+    assert len(asked) >= 5 or not predictors[name].task.input.pads
+    ours, expected = runner.predict(asked), predictors[name].predict(asked)
+    if predictors[name].task.answer.kind in ("real", "vectors"):
         ours, expected = np.array(ours), pytest.approx(np.array(expected), rel=1e-4)
     assert ours == expected
-    close(runner.scores(asked), zoo[name].scores(asked))
+    close(runner.scores(asked), predictors[name].scores(asked))
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_what_is_written_is_described(name, zoo, written):
+def test_what_is_written_is_described(name, predictors, written):
     about, folder = manifest_of(written / name), written / name
     assert {path.name for path in folder.iterdir()} == {"rnnzoo.json", *about["files"]}
     assert set(about["files"]) == {"proof.json", *(told["file"] for told in about["models"].values())}
@@ -224,10 +224,14 @@ def test_what_is_written_is_described(name, zoo, written):
         model = LiteRTModel(folder / told["file"])
         for side, found in (("inputs", model.inputs), ("outputs", model.outputs)):
             assert told[side] == {key: {"shape": list(shape), "dtype": dtype.name} for key, (shape, dtype) in found.items()}
-    both_ways = any(isinstance(layer, keras.layers.Bidirectional) for layer in zoo[name].model.layers)
-    writes = zoo[name].task.answer.generated
-    assert ("step" in about["models"]) != ((both_ways and not writes) or zoo[name].preset.architecture == "one_to_one")
-    assert ("read" in about["models"]) == (writes and zoo[name].preset.architecture == "encoder_decoder" and not both_ways)
+    both_ways = any(isinstance(layer, keras.layers.Bidirectional) for layer in predictors[name].model.layers)
+    writes = predictors[name].task.answer.generated
+    assert ("step" in about["models"]) != (
+        (both_ways and not writes) or predictors[name].preset.architecture == "one_to_one"
+    )
+    assert ("read" in about["models"]) == (
+        writes and predictors[name].preset.architecture == "encoder_decoder" and not both_ways
+    )
     assert bool(about["decoding"]) == writes and bool(about["note"]) == both_ways
 
 
@@ -263,11 +267,11 @@ def test_an_encoder_of_both_directions_is_not_read_step_by_step():
         encoder_decoder.reading(model)
 
 
-def test_a_source_of_both_directions(zoo, tmp_path, monkeypatch):
+def test_a_source_of_both_directions(predictors, tmp_path, monkeypatch):
     """It is read whole, up to a number of timesteps."""
-    preset = zoo["addition"].preset
+    preset = predictors["addition"].preset
     preset = preset.model_copy(update={"model": {**preset.model, "bidirectional": True, "units": 8}})
-    predictor = rnnzoo.Predictor(rnnzoo.build(preset, seed=3), preset, zoo["addition"].task)
+    predictor = rnnzoo.Predictor(rnnzoo.build(preset, seed=3), preset, predictors["addition"].task)
     rnnzoo.export(predictor, tmp_path / "out", format="litert", timesteps=8)
     about = manifest_of(tmp_path / "out")
     assert set(about["models"]) == {"start", "step"} and "reads its source in both directions" in about["note"]
@@ -278,7 +282,7 @@ def test_a_source_of_both_directions(zoo, tmp_path, monkeypatch):
         runner.check(["1234+5678"])
 
 
-def test_what_is_longer_than_a_whole_sequence(zoo, written):
+def test_what_is_longer_than_a_whole_sequence(predictors, written):
     assert load(written / "digit-sum").predict(["1" * 500]) == [500]
     runner = load(written / "digit-sum-both-ways")
     with pytest.raises(
@@ -287,17 +291,17 @@ def test_what_is_longer_than_a_whole_sequence(zoo, written):
         runner.predict(["1" * 64, "1" * 65])
 
 
-def test_one_that_was_trained_on_more_timesteps_than_are_written_out(zoo, tmp_path, monkeypatch):
+def test_one_that_was_trained_on_more_timesteps_than_are_written_out(predictors, tmp_path, monkeypatch):
     monkeypatch.setattr(_litert, "MOST_TIMESTEPS", 3)
-    rnnzoo.export(zoo["digit-sum"], tmp_path / "out", format="litert")
+    rnnzoo.export(predictors["digit-sum"], tmp_path / "out", format="litert")
     about = manifest_of(tmp_path / "out")
     assert set(about["models"]) == {"step"} and "it is written as a step alone" in about["note"]
     with pytest.raises(rnnzoo.InputError, match="digit-sum-both-ways was trained on 64 timesteps; give timesteps, up to 3"):
-        rnnzoo.export(zoo["digit-sum-both-ways"], tmp_path / "two", format="litert")
+        rnnzoo.export(predictors["digit-sum-both-ways"], tmp_path / "two", format="litert")
 
 
-def test_int8(zoo, tmp_path, written):
-    rnnzoo.export(zoo["addition"], tmp_path / "out", format="litert", int8=True, tolerance=0.02)
+def test_int8(predictors, tmp_path, written):
+    rnnzoo.export(predictors["addition"], tmp_path / "out", format="litert", int8=True, tolerance=0.02)
     assert not rnnzoo.verify(tmp_path / "out")[0].wrong
     int8 = manifest_of(tmp_path / "out")["int8"]
     assert int8["examples"] == 500 and int8["float"]["exact_match"] - int8["int8"]["exact_match"] <= 0.02
@@ -305,12 +309,12 @@ def test_int8(zoo, tmp_path, written):
     assert 2 * (tmp_path / "out" / "step.tflite").stat().st_size < (written / "addition" / "step.tflite").stat().st_size
 
 
-def test_int8_that_costs_too_much_is_refused(zoo, tmp_path, monkeypatch):
+def test_int8_that_costs_too_much_is_refused(predictors, tmp_path, monkeypatch):
     monkeypatch.setattr(Runner, "predict", lambda self, checked: [-1] * len(checked))
     with pytest.raises(
         rnnzoo.InputError, match=r"int8 lowers exact_match from 1 to 0 on \d+ examples, by more than .* 0\.5"
     ):
-        rnnzoo.export(zoo["digit-sum"], tmp_path / "out", format="litert", int8=True, tolerance=0.5)
+        rnnzoo.export(predictors["digit-sum"], tmp_path / "out", format="litert", int8=True, tolerance=0.5)
     assert not list(tmp_path.iterdir())
 
 
@@ -330,16 +334,16 @@ def test_int8_that_costs_too_much_is_refused(zoo, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_bad_options(name, options, message, zoo, tmp_path):
+def test_bad_options(name, options, message, predictors, tmp_path):
     with pytest.raises(rnnzoo.InputError, match=message):
-        rnnzoo.export(zoo[name], tmp_path / "out", **{"format": "litert", **options})
+        rnnzoo.export(predictors[name], tmp_path / "out", **{"format": "litert", **options})
     assert not list(tmp_path.iterdir())
 
 
-def test_the_missing_extra_is_named(zoo, tmp_path, monkeypatch):
+def test_the_missing_extra_is_named(predictors, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(rnnzoo.MissingExtraError, match=r"rnnzoo\[litert\]"):
-        rnnzoo.export(zoo["digit-sum"], tmp_path / "out", format="litert")
+        rnnzoo.export(predictors["digit-sum"], tmp_path / "out", format="litert")
     assert not list(tmp_path.iterdir())
 
 
@@ -408,8 +412,8 @@ def test_the_reader_imports_no_tensorflow(written):
     assert (result.stdout, result.stderr) == ("[[7.0]]\n", "")
 
 
-def test_the_layers_are_as_they_were(zoo, written):
-    for predictor in zoo.values():
+def test_the_layers_are_as_they_were(predictors, written):
+    for predictor in predictors.values():
         for layer in predictor.model.layers:
             assert not getattr(layer, "unroll", False)
             assert not getattr(getattr(layer, "forward_layer", None), "unroll", False)

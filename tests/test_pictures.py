@@ -1,7 +1,6 @@
 """Networks over time as pictures: what is linked to what, that nothing lies on anything else, and the heat maps."""
 
 import importlib.util
-import itertools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -65,36 +64,38 @@ def run(*arguments):
 # Nothing lies on anything else
 
 
-def overlap(one, other, slack=0.5):
-    return min(one[1], other[1]) - max(one[0], other[0]) > slack and min(one[3], other[3]) - max(one[2], other[2]) > slack
+def corners(boxes):
+    """Boxes (left, right, top, bottom) -> their least and their largest (x, y), each (boxes, 2)."""
+    boxes = np.array(boxes, float).reshape(-1, 4)
+    return boxes[:, ::2], boxes[:, 1::2]
 
 
 def check_places(picture):
     """Nodes, texts and arrows keep clear of each other and of the rim."""
-    boxes = [(f"node {key}", node.box) for key, node in picture.nodes.items()]
-    boxes += [(f"text {text.text!r}", text.box) for text in (*picture.labels, *picture.texts)]
-    boxes += [(f"key {key.weight.symbol}", (key.x, key.x + key.length, key.y - 2, key.y + 2)) for key in picture.keys]
-    left, right, top, bottom = picture.bounds
-    for (name, one), (other_name, other) in itertools.combinations(boxes, 2):
-        assert not overlap(one, other), f"{name} lies on {other_name}"
-    for name, box in boxes:
-        assert box[0] > left and box[1] < right and box[2] > top and box[3] < bottom, f"{name} is cut off"
+    nodes = [(f"node {key}", node.box) for key, node in picture.nodes.items()]
+    written = [(f"text {text.text!r}", text.box) for text in (*picture.labels, *picture.texts)]
+    keys = [(f"key {key.weight.symbol}", (key.x, key.x + key.length, key.y - 2, key.y + 2)) for key in picture.keys]
+    names, boxes = zip(*nodes, *written, *keys, strict=True)
+    (least,), (largest,) = corners([picture.bounds])
+    low, high = corners(boxes)
+    shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)  # (boxes, boxes, 2)
+    for i, j in np.argwhere(np.triu((shared > 0.5).all(-1), 1)):
+        raise AssertionError(f"{names[i]} lies on {names[j]}")
+    for i in np.flatnonzero(~((low > least) & (high < largest)).all(-1)):
+        raise AssertionError(f"{names[i]} is cut off")
+    # Arrows touch the nodes that they link, and the label that is their own.
+    obstacles = [(key, name) for key, (name, _) in zip(picture.nodes, nodes, strict=True)]
+    obstacles += [(text.text, name) for text, (name, _) in zip(picture.labels, written, strict=False)]
+    obstacles += [(None, name) for name, _ in written[len(picture.labels) :]]
+    low, high = low[: len(obstacles)], high[: len(obstacles)]
     for arrow in picture.arrows:
-        points = arrow.points(30)
-        for key, node in picture.nodes.items():
-            if key not in (arrow.source, arrow.target):
-                inside = [p for p in points if node.box[0] < p[0] < node.box[1] and node.box[2] < p[1] < node.box[3]]
-                assert not inside, f"the arrow from {arrow.source} to {arrow.target} runs through {key}"
-        for text in picture.texts:
-            box = text.box
-            inside = [p for p in points if box[0] < p[0] < box[1] and box[2] < p[1] < box[3]]
-            assert not inside, f"the arrow from {arrow.source} to {arrow.target} runs through {text.text!r}"
-        for text in picture.labels:
-            if arrow.weight is None or text.text != arrow.weight.symbol:
-                box = text.box
-                inside = [p for p in points if box[0] < p[0] < box[1] and box[2] < p[1] < box[3]]
-                assert not inside, f"the arrow from {arrow.source} to {arrow.target} runs through {text.text!r}"
-        assert all(left < x < right and top < y < bottom for x, y in points)
+        points = np.array(arrow.points(30))
+        own = {arrow.source, arrow.target, arrow.weight.symbol if arrow.weight else ""}
+        met = ((points[:, None] > low) & (points[:, None] < high)).all(-1).any(0)
+        for i in np.flatnonzero(met):
+            key, name = obstacles[i]
+            assert key in own, f"the arrow from {arrow.source} to {arrow.target} runs through {name}"
+        assert ((points > least) & (points < largest)).all()
 
 
 def check_texts_as_drawn(picture):

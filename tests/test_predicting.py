@@ -12,8 +12,8 @@ from rnnzoo.tasks._inputs import TextInput
 
 
 @pytest.fixture(scope="module")
-def digit_sum():
-    return rnnzoo.from_preset("digit-sum")
+def digit_sum(zoo):
+    return zoo("digit-sum")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def digit_sum():
         ("seven-segment", ["1110111", "0010010"], [0, 1]),
     ],
 )
-def test_known_answers(preset, raw, answers):
-    predicted = rnnzoo.from_preset(preset).predict(raw)
+def test_known_answers(preset, raw, answers, zoo):
+    predicted = zoo(preset).predict(raw)
     assert predicted == answers
 
     def types(value):
@@ -62,14 +62,14 @@ def test_known_answers(preset, raw, answers):
     ],
     ids=lambda value: f"{type(value).__name__}",
 )
-def test_every_kind_of_container(inputs):
-    running = rnnzoo.from_preset("digit-sum-running")
+def test_every_kind_of_container(inputs, zoo):
+    running = zoo("digit-sum-running")
     assert running.predict(inputs) == [[1, 3, 3, 7], [7, 14]]
 
 
-def test_vectors_in_arrays():
+def test_vectors_in_arrays(zoo):
     segments = np.array([[1, 1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1, 0]])
-    zoo = rnnzoo.from_preset("seven-segment")
+    zoo = zoo("seven-segment")
     assert zoo.predict(segments) == zoo.predict(segments.astype(float)) == zoo.predict(segments.tolist()) == [0, 1]
     assert zoo.scores(segments).shape == (2, 10)
 
@@ -112,9 +112,9 @@ def test_one_sample_and_none(digit_sum):
         ("seven-segment", [1], "right form"),
     ],
 )
-def test_bad_input(preset, inputs, message):
+def test_bad_input(preset, inputs, message, zoo):
     with pytest.raises(rnnzoo.InputError, match=message) as error:
-        rnnzoo.from_preset(preset).predict(inputs)
+        zoo(preset).predict(inputs)
     assert "\n" not in str(error.value)
 
 
@@ -129,12 +129,12 @@ def test_batches_are_bounded_and_in_order(digit_sum, monkeypatch):
     assert sum(done) == len(texts) and max(done) <= 3
 
 
-def test_iterated_answers_are_the_same(digit_sum):
+def test_iterated_answers_are_the_same(digit_sum, zoo):
     texts = ["9" * n for n in (1, 7, 2, 30, 4, 4, 5, 1)]
     for chunk in (1, 3, 8, 100):
         assert list(digit_sum.predict_iter(iter(texts), chunk=chunk)) == digit_sum.predict(texts)
     assert list(digit_sum.predict_iter([])) == []
-    running = rnnzoo.from_preset("digit-sum-running")
+    running = zoo("digit-sum-running")
     assert list(running.predict_iter(iter([[1, 2, 0, 4], [7, 7]]), chunk=1)) == [[1, 3, 3, 7], [7, 14]]
 
 
@@ -180,10 +180,11 @@ def test_no_retracing(digit_sum):
 
 
 @pytest.mark.parametrize("preset", rnnzoo.list_presets())
-def test_compiled_answers_are_the_same(preset, rng):
+def test_compiled_answers_are_the_same(preset, rng, zoo, monkeypatch):
     """What is asked for again and again is compiled for padded batches and lengths; nothing else may change."""
-    zoo, lone = rnnzoo.from_preset(preset), rnnzoo.from_preset(preset)
-    lone._compiled = lambda checked: None
+    lone = zoo(preset)
+    monkeypatch.setattr(lone, "_compiled", lambda checked: None)
+    zoo = rnnzoo.Predictor(lone.model, lone.preset, lone.task)
     held_out = zoo.task.raw_inputs()
     for count in (1, 3, 32, 33):
         inputs = [held_out[i] for i in rng.integers(0, len(held_out), count)]
@@ -260,10 +261,10 @@ def test_what_xla_does_not_know_runs_as_before():
     assert not zoo._compiled._compiled
 
 
-def test_scores_of_sequences_are_padded_with_zeros():
-    zoo = rnnzoo.from_preset("digit-sum-running")
-    np.testing.assert_allclose(zoo.scores(["12", "3456"])[:, :, 0], [[1, 3, 0, 0], [3, 7, 12, 18]])
-    assert rnnzoo.from_preset("addition").scores(["1+2", "999+1"]).ndim == 3
+def test_scores_of_sequences_are_padded_with_zeros(zoo):
+    scores = zoo("digit-sum-running").scores(["12", "3456"])
+    np.testing.assert_allclose(scores[:, :, 0], [[1, 3, 0, 0], [3, 7, 12, 18]])
+    assert zoo("addition").scores(["1+2", "999+1"]).ndim == 3
 
 
 def test_a_preset_without_weights(tmp_path):

@@ -12,8 +12,8 @@ from rnnzoo.building import create_task, load_trained, sha256
 from rnnzoo.cards import card, reaches
 from rnnzoo.decoding import Decoder
 from rnnzoo.epochs import CompiledEpochs
+from rnnzoo.recipes import prepare
 from rnnzoo.registry import CARD, METADATA, SEEDS, WEIGHTS, list_presets, load_preset
-from rnnzoo.training import prepare
 
 EVERY = pytest.mark.parametrize("name", list_presets())
 SEQUENCES = pytest.mark.parametrize(
@@ -24,18 +24,6 @@ SEQUENCES = pytest.mark.parametrize(
         if load_preset(name).architecture != "one_to_one" and create_task(load_preset(name)).input.pads
     ],
 )
-
-
-@pytest.fixture(scope="module")
-def zoo():
-    loaded = {}
-
-    def get(name):
-        if name not in loaded:
-            loaded[name] = rnnzoo.from_preset(name)
-        return loaded[name]
-
-    return get
 
 
 def few(task, count=24):
@@ -117,10 +105,10 @@ def test_keras_round_trip_is_exact(name, zoo, tmp_path):
 
 
 @EVERY
-def test_every_weight_gets_a_gradient(name):
-    preset = load_preset(name)
+def test_every_weight_gets_a_gradient(name, zoo):
+    preset, task = load_preset(name), zoo(name).task
     model = rnnzoo.build(preset, seed=0)
-    _, gradients = loss_and_gradients(prepare(preset, model, create_task(preset), few(create_task(preset), 60)))
+    _, gradients = loss_and_gradients(prepare(preset, model, task, few(task, 60)))
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert np.abs(gradient).max() > 0, variable.path
 
@@ -143,10 +131,10 @@ def padded(array, architecture, key, mask_value=None):
 
 
 @SEQUENCES
-def test_padding_is_invisible(name):
+def test_padding_is_invisible(name, zoo):
     """Two more steps of padding change no loss, no metric, no gradient and no output that counts."""
     preset = load_preset(name)
-    task = create_task(preset)
+    task = zoo(name).task
     # Without dropout, which draws as many numbers as there are timesteps.
     drawing_nothing = {key: value for key, value in preset.model.items() if "dropout" not in key}
     model = rnnzoo.build(preset.model_copy(update={"model": drawing_nothing}))
@@ -202,14 +190,13 @@ def test_a_batch_gives_what_its_samples_give_alone(name, zoo):
 
 
 @SEQUENCES
-def test_an_all_padding_row_is_finite(name):
-    preset = load_preset(name)
-    model = load_trained(preset)
-    architecture = preset.architecture
+def test_an_all_padding_row_is_finite(name, zoo):
+    model = zoo(name).model
+    architecture = zoo(name).preset.architecture
     if architecture == "one_to_many":
         assert np.isfinite(model(np.zeros((2, *model.inputs[0].shape[1:]), np.float32)).numpy()).all()
         return
-    value = getattr(create_task(preset).input, "mask_value", None)
+    value = getattr(zoo(name).task.input, "mask_value", None)
     if value is not None:
         assert np.isfinite(model(np.full((2, 5, *model.inputs[0].shape[2:]), value, np.float32)).numpy()).all()
         return

@@ -43,15 +43,15 @@ def test_every_preset_in_every_format(name, format, checked):
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_proofs_are_ragged_and_the_same_again(name, zoos):
-    proof = draw(zoos(name))
-    assert proof == draw(zoos(name)) == json.loads(json.dumps(proof))
-    assert proof["raw"] != draw(zoos(name), seed=1)["raw"] or len(proof["raw"]) == 1
-    if zoos(name).task.input.kind == "text" and not zoos(name).task.answer.generated:
+def test_proofs_are_ragged_and_the_same_again(name, zoo):
+    proof = draw(zoo(name))
+    assert proof == draw(zoo(name)) == json.loads(json.dumps(proof))
+    assert proof["raw"] != draw(zoo(name), seed=1)["raw"] or len(proof["raw"]) == 1
+    if zoo(name).task.input.kind == "text" and not zoo(name).task.answer.generated:
         lengths = {int(np.count_nonzero(row)) for row in proof["inputs"]}
         assert 1 in lengths and len(lengths) > 1
-    assert zoos(name).predict(proof["raw"]) == [
-        tuple(one) if isinstance(one, tuple) else one for one in zoos(name).predict(proof["raw"])
+    assert zoo(name).predict(proof["raw"]) == [
+        tuple(one) if isinstance(one, tuple) else one for one in zoo(name).predict(proof["raw"])
     ]
 
 
@@ -80,10 +80,10 @@ def test_what_the_comparison_finds(exported):
     assert of(lambda array: None, wrong).different == [(one.proof["raw"][0], wrong[0], answers[0])]
 
 
-def test_a_weight_that_is_off_is_found(zoos, tmp_path):
+def test_a_weight_that_is_off_is_found(zoo, tmp_path):
     """By `verify` of a preset whose exports are older than its weights, and by `export` before it finishes."""
     path = tmp_path / "out"
-    rnnzoo.export(zoos("digit-sum"), path, format="onnx")
+    rnnzoo.export(zoo("digit-sum"), path, format="onnx")
     other = rnnzoo.from_preset("digit-sum")
     kernel = other.model.layers[-1].kernel
     kernel.assign(kernel * 1.0001)
@@ -96,12 +96,12 @@ def test_a_weight_that_is_off_is_found(zoos, tmp_path):
 @pytest.mark.parametrize(
     "format", [one if FORMATS[one].suffix else pytest.param(one, marks=pytest.mark.slow) for one in FORMATS]
 )
-def test_an_export_that_is_off_is_not_left(format, zoos, tmp_path, monkeypatch):
+def test_an_export_that_is_off_is_not_left(format, zoo, tmp_path, monkeypatch):
     other = rnnzoo.from_preset("digit-sum")
     other.model.layers[-1].kernel.assign(other.model.layers[-1].kernel * 1.01)
     monkeypatch.setattr("rnnzoo.exporting._export.draw", lambda predictor: draw(other))
     with pytest.raises(rnnzoo.ExportError, match=f"digit-sum as {format} gives other numbers: off by 9.9e-03 relative"):
-        rnnzoo.export(zoos("digit-sum"), tmp_path / "out", format=format)
+        rnnzoo.export(zoo("digit-sum"), tmp_path / "out", format=format)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,11 +124,11 @@ def test_processes_are_bare(format, module):
     assert f"No module named '{module}': not in a bare process" in result.stderr
 
 
-def test_the_command(exported, tmp_path, zoos):
+def test_the_command(exported, tmp_path, zoo):
     result = CliRunner().invoke(cli, ["verify", str(exported("onnx") / "addition"), "--json"])
     (told,) = json.loads(result.output)
     assert result.exit_code == 0 and told["format"] == "onnx" and told["answers"] == 8 and told["wrong"] is None
-    rnnzoo.export(zoos("digit-sum"), tmp_path / "sum.tflite", format="litert", verify=False)
+    rnnzoo.export(zoo("digit-sum"), tmp_path / "sum.tflite", format="litert", verify=False)
     result = CliRunner().invoke(cli, ["verify", str(tmp_path / "sum.tflite")])
     assert result.exit_code == 0 and "8 of 8" in result.output
     folder = tmp_path / "all"
@@ -184,9 +184,9 @@ def asked(ask, raw):
         return "refused"
 
 
-def ways(name, exported, zoos):
+def ways(name, exported, zoo):
     """Everything that answers raw input for a preset: format -> a function of a list of it."""
-    zoo = zoos(name)
+    zoo = zoo(name)
     serve = tf.saved_model.load(str(exported("saved-model") / name / "1")).signatures["serving_default"]
     spec = zoo.task.input.spec
 
@@ -200,10 +200,10 @@ def ways(name, exported, zoos):
 
 
 @pytest.mark.parametrize("name", list_presets())
-def test_bad_input_is_the_same_in_all_formats(name, exported, zoos):
-    them = ways(name, exported, zoos)
+def test_bad_input_is_the_same_in_all_formats(name, exported, zoo):
+    them = ways(name, exported, zoo)
     assert len(them) == len(FORMATS)  # of which one, keras, takes no raw input, and one is asked in two ways
-    for kind, raw in hostile(zoos(name).task).items():
+    for kind, raw in hostile(zoo(name).task).items():
         found = {format: asked(ask, raw) for format, ask in them.items()}
         expected = [] if kind == "no input" else "refused"
         if getattr(zoos(name).task.input, "open", False) and expected and "empty" not in kind:
@@ -213,15 +213,15 @@ def test_bad_input_is_the_same_in_all_formats(name, exported, zoos):
 
 
 @pytest.mark.parametrize("name", ["digit-sum", "digit-sum-running", "digit-sum-of-sums", "digit-sum-seq2seq"])
-def test_a_long_input_is_the_same_in_all_formats(name, exported, zoos):
-    found = {format: ask(["1234567890" * 500]) for format, ask in ways(name, exported, zoos).items()}
+def test_a_long_input_is_the_same_in_all_formats(name, exported, zoo):
+    found = {format: ask(["1234567890" * 500]) for format, ask in ways(name, exported, zoo).items()}
     assert all(one == found["predict"] for one in found.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digit-sum", "digit-sum-seq2seq"])
-def test_a_million_characters_are_the_same_in_all_formats(name, exported, zoos):
-    them = ways(name, exported, zoos)
+def test_a_million_characters_are_the_same_in_all_formats(name, exported, zoo):
+    them = ways(name, exported, zoo)
     expected = them.pop("predict")(["7" * 10**6])
     for format, ask in them.items():
         assert ask(["7" * 10**6]) == expected, format

@@ -133,11 +133,12 @@ def load(path, *, by_steps=False):
     """
     path = Path(path)
     if path.is_dir():
-        description = _description.read(path)
+        is_saved_model = (path / "saved_model.pb").exists() or (path / "1" / "saved_model.pb").exists()
+        description = {} if is_saved_model else _description.read(path)
         if "models" not in description:
+            kind = "a SavedModel" if is_saved_model else f"an export as {description['format']}"
             raise InputError(
-                f"{path}: an export for {description['format']}, which needs TensorFlow; expected one that `rnnzoo export "
-                "--format onnx` or `litert` wrote"
+                f"{path}: {kind}, which needs TensorFlow; expected what `rnnzoo export --format onnx` or litert wrote"
             )
         parts = {role: path / model["file"] for role, model in description["models"].items()}
         models = {role: _backend(file).open_model(file) for role, file in parts.items()}

@@ -1,4 +1,7 @@
-"""Every architecture's model is an ordinary Keras model: it saves, clones, exports, trains."""
+"""Every architecture's model is an ordinary Keras model: it saves, clones, exports, trains.
+
+That `fit` trains it, as Keras compiles it unasked, is in `tests/test_fitting.py`, which compares.
+"""
 
 import keras
 import numpy as np
@@ -52,16 +55,6 @@ def test_an_export_of_the_plain_model_computes_the_same(plain, rng, tmp_path):
 
 def test_an_export_with_every_option_computes_the_same(full, rng, tmp_path):
     assert_export_computes_the_same(full, rng, tmp_path / "export")
-
-
-def test_it_trains_with_fit(plain, rng):
-    """As Keras compiles it unasked, with XLA."""
-    model, inputs = plain.fresh(), plain.inputs(rng)
-    model.compile(optimizer=keras.optimizers.Adam(0.03), loss="mean_squared_error", metrics=["mae"])
-    y = 0.5 * rng.uniform(size=plain.run(inputs).shape).astype("float32")
-    figures = model.fit(plain.feed(inputs), y, epochs=15, verbose=0).history
-    assert figures["loss"][-1] < 0.9 * figures["loss"][0]
-    assert figures["mae"][-1] < figures["mae"][0]
 
 
 def test_a_training_step_with_every_option_is_finite(full, rng):

@@ -39,7 +39,8 @@ def automatic(model, feed, y, weights):
     return outputs, loss, dict(zip(paths, map(tf.convert_to_tensor, found), strict=True))
 
 
-def test_every_gradient_is_tensorflows(variant, rng, double):
+def test_every_gradient_and_every_step_is_tensorflows(variant, rng, double):
+    """And each layer again, a step at a time under a tape: dL/dh_t, both its parts, and dz_t."""
     model = variant.fresh()
     inputs = variant.inputs(rng)
     y = rng.normal(size=model(variant.feed(inputs)).shape)
@@ -52,6 +53,11 @@ def test_every_gradient_is_tensorflows(variant, rng, double):
     for path, gradient in gradients.items():
         assert_close(traced.gradients.get(path, np.zeros(gradient.shape)), gradient)
     assert np.abs(next(iter(traced.gradients.values()))).max() > 0
+    for layer in traced.layers.values():
+        if isinstance(layer, RecurrentTrace):
+            assert_steps(layer)
+        else:
+            assert_dense(layer)
 
 
 NOT_THESE = ("glu", "threshold", "get", "serialize", "deserialize")  # halves the units, asks for more, are no activations
@@ -98,19 +104,6 @@ def test_the_twin_with_targets_too(taught_variant, rng, double):
     traced = trace(model, feed, y, loss="mean_squared_error")
     for path, gradient in automatic(model, feed, y, traced.weights)[2].items():
         assert_close(traced.gradients.get(path, np.zeros(gradient.shape)), gradient)
-
-
-def test_every_step_is_tensorflows(variant, rng, double):
-    """Each layer again, a step at a time under a tape: dL/dh_t, both its parts, and dz_t."""
-    model = variant.fresh()
-    inputs = variant.inputs(rng)
-    y = rng.normal(size=model(variant.feed(inputs)).shape)
-    layers = trace(model, variant.feed(inputs), y, loss="mean_squared_error").layers
-    for layer in layers.values():
-        if isinstance(layer, RecurrentTrace):
-            assert_steps(layer)
-        else:
-            assert_dense(layer)
 
 
 def assert_steps(layer):

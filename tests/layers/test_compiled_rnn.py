@@ -69,41 +69,47 @@ def twins(rng, dtype="float32", units=UNITS, **options):
     return layers
 
 
-def outputs_and_gradients(layer, x, state, mask, weigh):
-    """What the layer returns in training, and the gradients of a weighted sum of it: of input, state, weights."""
+def in_training(layer):
+    """A graph: what the layer returns in training, and the gradients of a weighted sum of it: of input, state, weights."""
 
     @tf.function(autograph=False)
-    def run(x, state, mask):
+    def run(x, state, mask, weigh):
         with tf.GradientTape() as tape:
             tape.watch([x, state])
             results = tf.nest.flatten(layer(x, mask=mask, initial_state=state, training=True))
             loss = sum(tf.reduce_sum(result * weigh[len(result.shape)]) for result in results)
         return results, tape.gradient(loss, [x, state, *layer.trainable_weights], unconnected_gradients="zero")
 
-    return run(x, state, mask)
+    return run
 
 
-def assert_same(layers, rng, dtype, mask, timesteps=TIMESTEPS):
-    units = layers[0].units
+def assert_same(layers, rng, dtype, mask, timesteps=TIMESTEPS, graphs=None, said=""):
+    """Ours and Keras's give the same for random inputs; `graphs` are those of `in_training`, where they are kept."""
+    units, graphs = layers[0].units, graphs or list(map(in_training, layers))
     x, state = (tf.constant(rng.normal(size=s), dtype) for s in [(BATCH, timesteps, FEATURES), (BATCH, units)])
-    weigh = {3: rng.normal(size=(BATCH, timesteps, units)), 2: rng.normal(size=(BATCH, units))}
+    shapes = {3: (BATCH, timesteps, units), 2: (BATCH, units)}
+    weigh = {rank: tf.constant(rng.normal(size=shape), dtype) for rank, shape in shapes.items()}
     mask = None if mask is None else tf.constant(mask)
-    ours, stock = (outputs_and_gradients(layer, x, state, mask, weigh) for layer in layers)
+    ours, stock = (run(x, state, mask, weigh) for run in graphs)
     for kind, a, b in zip(("outputs", "gradients"), ours, stock, strict=True):
         assert len(a) == len(b)
         for got, expected in zip(a, b, strict=True):
             assert got.shape == expected.shape
             scale = max(1.0, float(np.abs(expected).max())) if kind == "outputs" else float(np.abs(expected).max())
-            np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCES[dtype] * max(scale, 1e-3), err_msg=kind)
+            np.testing.assert_allclose(
+                got, expected, rtol=0, atol=TOLERANCES[dtype] * max(scale, 1e-3), err_msg=f"{kind} {said}"
+            )
 
 
-@pytest.mark.parametrize("mask", ["none", "right", "left", "short", "scattered, empty rows", "nothing", "full"])
 @pytest.mark.parametrize("way", WAYS)
-def test_every_mask_equals_keras(rng, compiling, way, mask):
+def test_every_mask_equals_keras(rng, compiling, way):
+    """Compiled once without a mask and once for all of them, as in training."""
     passes = compiling(way)
-    options = {"return_sequences": True, "return_state": True, "dtype": "float64"}
-    assert_same(twins(rng, **options), rng, "float64", a_mask(mask, rng))
-    assert passes == [way]
+    layers = twins(rng, return_sequences=True, return_state=True, dtype="float64")
+    graphs = list(map(in_training, layers))
+    for mask in ("none", "right", "left", "short", "scattered, empty rows", "nothing", "full"):
+        assert_same(layers, rng, "float64", a_mask(mask, rng), graphs=graphs, said=f"with the mask: {mask}")
+    assert passes == [way] * 2
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -169,7 +175,7 @@ def test_training_equals_keras(rng, compiling):
         hidden = keras.layers.Bidirectional(cls(UNITS, return_sequences=True))(inputs, mask=used)
         hidden = cls(UNITS, kernel_regularizer="l2", recurrent_constraint="unit_norm")(hidden, mask=used)
         model = keras.Model([inputs, used], keras.layers.Dense(1)(hidden))
-        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile="auto" if cls is SimpleRNN else False)
         model.fit([x, mask], y, batch_size=32, epochs=2, shuffle=False, verbose=0)
         trained.append(model.get_weights())
     assert passes

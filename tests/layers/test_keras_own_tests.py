@@ -25,6 +25,7 @@ def pytest_sessionfinish():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not all(path.is_file() for path in FILES), reason="this build of Keras comes without its tests")
 def test_keras_own_tests_pass(tmp_path):
     (tmp_path / "swap.py").write_text(PLUGIN)

@@ -1,0 +1,273 @@
+"""A preset's recipe: pretraining, the epochs of each stage, rounding."""
+
+import functools
+import hashlib
+import json
+import math
+import time
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnnzoo.building import as_taught, build, create_task
+from rnnzoo.checkpoints import Checkpoints, Position, finite
+from rnnzoo.epochs import CompiledEpochs, make_loss, make_optimizer, steps_per_epoch
+from rnnzoo.errors import InputError, TrainingError
+from rnnzoo.files import remove
+from rnnzoo.registry import factory_arguments, load_preset
+from rnnzoo.rounding import RoundingRefused, round_weights
+from rnnzoo.tasks._task import key, no_longer_than
+
+# With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
+# half were used took 0.165 s an epoch instead of 0.229 s, and 2.2 s longer to compile.
+LEAST_TIMESTEPS = 32
+
+
+class Trained(NamedTuple):
+    """A model after its recipe, before anything is written."""
+
+    model: keras.Model
+    history: list[dict[str, Any]]
+    rounding: str | None
+    examples: int
+    data_sha256: str
+
+
+def fit(
+    preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset(), kept=None, depth=0
+):
+    """The preset's model after its recipe: pretraining, epochs, rounding.
+
+    Args:
+        preset: the `Preset`.
+        task: its task.
+        own: `Examples` of the user's instead of the task's, a pair: those to train on, and those held out.
+        logs: a folder for TensorBoard, or `None`.
+        progress: see `rnnzoo.train`.
+        stage: what the progress is called.
+        never: inputs that must not be trained on.
+        kept: the `Checkpoints` to go on from and to write; none if `None`.
+        depth: how many recipes this one is the pretraining of, one within the other.
+
+    Returns:
+        A `Trained`.
+
+    Raises:
+        TrainingError: the loss or a weight is no longer finite. The last checkpoint is of the epoch before.
+    """
+    kept = kept or Checkpoints()
+    recipe = preset.training
+    training, held_out = own or (task.train(), task.first_test())
+    if never:
+        training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
+    model = build(preset, seed=recipe.seed)
+    at = kept.position(depth)
+    done, history, examples = (at.done, list(at.history), list(at.examples)) if at else (0, [], [])
+    if recipe.pretrain:
+        never_in_it = frozenset(never | set(map(key, held_out.inputs)))
+        history += _pretrain(model, preset, progress, never_in_it, kept, depth + 1, finished=at is not None)
+    stages = _stages(recipe, task, training, bool(own or never), stage)
+    log = _Log(logs, history[len(history) - done :], task.metric)
+    optimizer = None
+    if done == len(stages) * recipe.epochs:
+        kept.restore(model)
+    for index in range(done // recipe.epochs, len(stages)):
+        name, examples_of = stages[index]
+        epochs = prepare(preset, model, task, examples_of(), optimizer)
+        optimizer, examples = epochs.optimizer, [*examples[:index], epochs.examples]
+        if at:
+            kept.restore(model, optimizer)
+            at = None
+        else:
+            kept.save(model, optimizer, Position(depth, done, history, examples))
+        for epoch in range(done - index * recipe.epochs, recipe.epochs):
+            started = time.perf_counter()
+            loss, right = _epoch(epochs, recipe, done, kept.check)
+            if not math.isfinite(loss):
+                what = f"the loss of epoch {epoch + 1}, step {epochs.steps_run} is {loss}"
+                _stop(preset, name, what, kept, model, epochs, Position(depth, done, history, examples))
+            done += 1
+            figures = {"loss": loss, task.metric: right}
+            seconds = round(time.perf_counter() - started, 4)
+            history.append({"stage": name, "epoch": epoch + 1, **figures, "seconds": seconds})
+            log.add(done, figures)
+            progress(name, epoch + 1, recipe.epochs, figures)
+            if kept.due(epoch + 1 == recipe.epochs):
+                if not finite(model):
+                    what = f"the weights after epoch {epoch + 1}, step {epochs.steps_run} are not finite"
+                    _stop(preset, name, what, kept, model, epochs, Position(depth, done - 1, history[:-1], examples))
+                kept.save(model, optimizer, Position(depth, done, history, examples))
+            kept.check()
+    log.close()
+    return Trained(model, history, _round(model, recipe), sum(examples), _examples_sha256(training))
+
+
+def _epoch(epochs, recipe, done, between=None):
+    """The epoch after so many others: its order, and with a curriculum its rate, follow from their number."""
+    if recipe.curriculum:
+        epochs.optimizer.learning_rate = _rate(recipe, done)
+    order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
+    return epochs.run(order, between)
+
+
+def _stop(preset, stage, what, kept, model, epochs, before):
+    """Ends a run that cannot go on: the last checkpoint becomes that of a `Position`, and what could be tried is said."""
+    at = kept.position(before.depth)
+    if at is not None and at.done < before.done:
+        # Once more from the last checkpoint, a second or so: to keep the weights of every epoch would take longer.
+        kept.restore(model, epochs.optimizer)
+        for done in range(at.done, before.done):
+            _epoch(epochs, preset.training, done, kept.check)
+        if finite(model):
+            kept.save(model, epochs.optimizer, before)
+    of_stage = "" if stage == "training" else f" ({stage})"
+    raise TrainingError(f"{what}{of_stage}: the run was stopped; try {_otherwise(preset)}")
+
+
+def _otherwise(preset):
+    """What of a recipe to try otherwise when its loss is no longer finite."""
+    recipe, known = preset.training, factory_arguments(preset.architecture)
+    ways = [] if recipe.clip_norm else ["--set training.clip_norm=1"]
+    ways.append(f"a smaller training.learning_rate than {recipe.learning_rate:g}")
+    for name, (_, default, _) in known.items():
+        if name.endswith("recurrent_initializer") and preset.model.get(name, default) != "orthogonal":
+            ways.append(f"--set model.{name}=orthogonal")
+    return " or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
+
+
+class _Log:
+    """TensorBoard logs of the epochs, those that were before included."""
+
+    def __init__(self, folder, history, metric):
+        self._writer = None
+        if folder is not None:
+            remove(folder)  # of a run that goes on: it may hold what came after its last checkpoint
+            self._writer = tf.summary.create_file_writer(str(folder))
+        for done, row in enumerate(history, 1):
+            self.add(done, {name: row[name] for name in ("loss", metric)})
+
+    def add(self, done, figures):
+        """Writes the figures of an epoch."""
+        if self._writer:
+            with self._writer.as_default(step=done):
+                for metric, value in figures.items():
+                    tf.summary.scalar(metric, value)
+
+    def close(self):
+        """Ends the log."""
+        if self._writer:
+            self._writer.close()
+
+
+def _stages(recipe, task, training, given, name):
+    """(name, function that gives the examples) of each stage of training: one, or those of a curriculum.
+
+    `given` lets none but those examples be used.
+    """
+    if recipe.curriculum is None:
+        return [(name, lambda: training)]
+
+    def part(i, timesteps):
+        return no_longer_than(task, training, timesteps) if given else task.up_to(timesteps, i)
+
+    return [
+        (f"{name}, up to {timesteps}", functools.partial(part, i, timesteps))
+        for i, timesteps in enumerate(recipe.curriculum.timesteps)
+    ]
+
+
+def _rate(recipe, done):
+    """The learning rate of a curriculum's epoch after so many others."""
+    part = done / (len(recipe.curriculum.timesteps) * recipe.epochs)
+    return recipe.learning_rate * ((1 + math.cos(math.pi * part)) / 2 if recipe.schedule == "cosine" else 1)
+
+
+def count_epochs(preset):
+    """How many epochs its recipe has, those of pretraining included."""
+    recipe = preset.training
+    stages = len(recipe.curriculum.timesteps) if recipe.curriculum else 1
+    return stages * recipe.epochs + (count_epochs(_first(preset)) if recipe.pretrain else 0)
+
+
+def prepare(preset, model, task, examples, optimizer=None):
+    """The `CompiledEpochs` of a preset's model over training examples, with the targets as inputs where it writes.
+
+    With an optimizer of its own, or one that goes on from a stage before.
+    """
+    recipe = preset.training
+    checked = [task.input.check(raw) for raw in examples.inputs]
+    model, inputs, targets, weights = as_taught(preset, model, task, checked, examples.answers)
+    # Short sequences are not worth the compiling of several lengths.
+    lengths = np.array([task.input.steps(raw) for raw in checked])
+    ragged = not isinstance(inputs, dict) and task.input.pads and lengths.max() >= LEAST_TIMESTEPS
+    return CompiledEpochs(
+        model,
+        make_loss(preset),
+        optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
+        inputs,
+        targets,
+        weights,
+        batch_size=recipe.batch_size,
+        correct=task.answer.correct,
+        lengths=lengths if ragged else None,
+    )
+
+
+def _first(preset):
+    """The preset that is trained first."""
+    spec = preset.training.pretrain
+    return load_preset(spec.preset, [*spec.set, f"training.seed={preset.training.seed}"])
+
+
+def _pretrain(model, preset, progress, never, kept, depth, finished):
+    """Trains the recipe of another preset first, unless that is `finished`; hands over and freezes its layers' weights."""
+    spec = preset.training.pretrain
+    history = []
+    if not finished:
+        first = _first(preset)
+        trained = fit(
+            first,
+            create_task(first),
+            progress=progress,
+            stage=f"pretraining {first.name}",
+            never=never,
+            kept=kept,
+            depth=depth,
+        )
+        if first.training.round_weights and trained.rounding:
+            raise TrainingError(f"pretraining {first.name}: {trained.rounding}")
+        history = trained.history
+    for to, source in spec.layers.items():
+        if not finished:
+            _hand_over(preset, to, source, model, trained.model)
+        model.get_layer(to).trainable = not spec.freeze
+    return history
+
+
+def _hand_over(preset, to, source, model, trained):
+    try:
+        model.get_layer(to).set_weights(trained.get_layer(source).get_weights())
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
+
+
+def _round(model, recipe):
+    """Rounds where the recipe says so; why not, where that is refused."""
+    if recipe.round_weights:
+        try:
+            round_weights(model)
+        except RoundingRefused as error:
+            return str(error)
+    return None
+
+
+def _examples_sha256(examples):
+    if not any(isinstance(raw, np.ndarray) for raw in examples.inputs):
+        return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([[raw.shape for raw in examples.inputs], examples.answers]).encode())
+    for raw in examples.inputs:
+        digest.update(raw.astype("<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,96 @@
+"""What a complete run holds: weights, scores, history, card and SavedModel."""
+
+import csv
+import json
+import shutil
+
+import keras
+import tensorflow as tf
+
+import rnnzoo
+from rnnzoo.building import sha256
+from rnnzoo.cards import card
+from rnnzoo.evaluating import evaluate
+from rnnzoo.exporting import write_saved_model
+from rnnzoo.files import fresh_output, remove
+from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS
+from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL
+from rnnzoo.tasks._task import plain
+
+
+def versions():
+    """Name -> version of all that a run's bits depend on."""
+    return {"rnnzoo_version": rnnzoo.__version__, "keras_version": keras.__version__, "tensorflow_version": tf.__version__}
+
+
+def write_result(work, predictor, trained, kept, progress):
+    """Scores a trained model and writes what its run folder is to hold.
+
+    Args:
+        work: the run's `Workspace`, which gets a `result/`.
+        predictor: the `Predictor` of the trained model, whose preset's folder is the workspace.
+        trained: the `Trained`.
+        kept: the `Checkpoints`, which know how long it took.
+        progress: see `rnnzoo.train`.
+
+    Raises:
+        OSError: it cannot be written; nothing is.
+    """
+    preset = predictor.preset
+
+    def scored(name, done, total):
+        progress(f"scoring {name}", done, total, {})
+        kept.check()
+
+    metrics = evaluate(predictor, progress=scored)
+    remove(work.folder / RESULT)  # of a run that was ended here
+    try:
+        with fresh_output(work.folder / RESULT, folder=True) as folder:
+            for name in (PRESET, DATA):
+                if (work.folder / name).is_file():
+                    shutil.copyfile(work.folder / name, folder / name)
+            if (work.folder / LOGS).is_dir():
+                shutil.copytree(work.folder / LOGS, folder / LOGS)
+            trained.model.save_weights(folder / WEIGHTS)
+            metadata = _metadata(predictor, trained, metrics, work.about["data"], folder)
+            _write_history(folder / HISTORY, trained.history)
+            progress("exporting", 0, 1, {})
+            write_saved_model(predictor, folder / SAVED_MODEL / preset.name)
+            progress("exporting", 1, 1, {})
+            metadata["training_seconds"] = round(kept.seconds, 1)
+            (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")
+            (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+    except tf.errors.OpError as error:
+        reason = str(error.message).strip().splitlines()[0]
+        raise OSError(f"{work.folder / RESULT}: cannot be written: {reason}") from None
+
+
+def _metadata(predictor, trained, metrics, data, folder):
+    preset, samples = predictor.preset, predictor.task.samples()
+    return {
+        "name": preset.name,
+        **versions(),
+        "seed": preset.training.seed,
+        "parameters": trained.model.count_params(),
+        "dataset": {
+            "name": data or preset.task,
+            "source": DATA if data else task.source,
+            "training_examples": trained.examples,
+            "sha256": sha256(folder / DATA) if data else trained.data_sha256,
+        },
+        "metrics": metrics,
+        "rounded": preset.training.round_weights and trained.rounding is None,
+        **({"not_rounded": trained.rounding} if trained.rounding else {}),
+        "examples": [
+            {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
+        ],
+        "weights_sha256": sha256(folder / WEIGHTS),
+        "preset_sha256": preset.fingerprint(),
+    }
+
+
+def _write_history(path, history):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in history for key in row)))
+        writer.writeheader()
+        writer.writerows(history)

@@ -1,0 +1,290 @@
+"""Run folders: what one says of itself, who trains it, and how a finished run takes its place.
+
+While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's `data.csv`, `state.json`,
+`checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put together there too,
+as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and stays one until a run
+that replaces it is complete.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnzoo.errors import InputError
+from rnnzoo.files import fresh_output, remove, sync_entries
+from rnnzoo.locking import locked, take_lock
+from rnnzoo.registry import CARD, DATA, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS
+
+CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
+HISTORY, SAVED_MODEL, LOGS = "history.csv", "saved_model", "logs"
+# What a complete run holds beside its metadata, or may hold.
+PARTS = (PRESET, WEIGHTS, CARD, DATA, SEEDS, HISTORY, SAVED_MODEL, LOGS)
+RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
+
+
+class RunState(NamedTuple):
+    """What a run folder says of itself.
+
+    Attributes:
+        state: "running", "interrupted", "failed" or "complete".
+        epochs: how many are finished, pretraining included, and kept in a checkpoint; of a complete run `None`.
+        of_epochs: how many there are to be; of a complete run `None`.
+        error: why it failed, or `None`.
+    """
+
+    state: str
+    epochs: int | None = None
+    of_epochs: int | None = None
+    error: str | None = None
+
+
+def run_state(folder):
+    """The `RunState` of a run folder, `None` where the folder is none.
+
+    A run that says "running" and whose process is gone was interrupted.
+    """
+    folder = Path(folder)
+    unfinished, complete = folder / UNFINISHED, (folder / METADATA).is_file()
+    try:
+        about = read_state(folder)
+    except InputError as error:
+        return RunState(FAILED, error=str(error))
+    if about is None or (complete and (unfinished / PLACING).exists()):
+        return RunState(COMPLETE) if complete and (folder / PRESET).is_file() else None
+    state = about["state"]
+    if locked(unfinished / LOCK):
+        state = RUNNING
+    elif state == RUNNING:
+        state = INTERRUPTED
+    return RunState(state, max(checkpoint_numbers(unfinished), default=0), about["epochs"], about.get("error"))
+
+
+def read_state(folder):
+    """What `state.json` of an unfinished run holds, or `None` where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = Path(folder) / UNFINISHED / STATE
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if about["state"] not in (RUNNING, INTERRUPTED, FAILED) or not isinstance(about["epochs"], int):
+            raise TypeError("no state of a run")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train anew with --force") from None
+    return about
+
+
+def checkpoint_numbers(unfinished):
+    """The numbers of a run's checkpoints: how many epochs were finished at each."""
+    with contextlib.suppress(OSError):
+        return sorted(int(path.name) for path in (unfinished / CHECKPOINTS).iterdir() if path.name.isdecimal())
+    return []
+
+
+def resume_line(folder):
+    """The command that goes on with a run."""
+    return f"rnnzoo train --resume {shlex.quote(str(folder))}"
+
+
+class Workspace:
+    """The `unfinished/` of a run folder, held by this process until `close`.
+
+    Attributes:
+        run: the run folder.
+        folder: its `unfinished/`.
+        about: what `state.json` holds.
+        new: whether this process began it.
+    """
+
+    def __init__(self, run, about, lock, new):
+        self.run, self.folder, self.about, self.new, self._lock = run, run / UNFINISHED, about, new, lock
+
+    @classmethod
+    def begin(cls, run, preset, data, about, force):
+        """A new run, from the text of its preset and the path of its data, `None` for none.
+
+        Raises:
+            InputError: there is a run folder already and no `force`, or another process trains it.
+        """
+        run = Path(run)
+        _refuse(run, force)
+        # Where the folder is there, what it holds stays until the new run is complete.
+        with contextlib.ExitStack() as stack:
+            if run.is_dir():
+                if (run / UNFINISHED).is_dir():
+                    old = take_lock(run / UNFINISHED / LOCK, run)
+                    stack.callback(os.close, old)
+                folder = stack.enter_context(fresh_output(run / UNFINISHED, True, marker=STATE, folder=True))
+            else:
+                partial = stack.enter_context(fresh_output(run, force, folder=True))
+                folder = partial / UNFINISHED
+                folder.mkdir()
+            (folder / PRESET).write_text(preset, encoding="utf-8")
+            if data is not None:
+                (folder / DATA).write_bytes(_read(data))
+            checksums = {name: _sha256(folder / name) for name in (PRESET, DATA) if (folder / name).is_file()}
+            about = {"state": RUNNING, **about, "sha256": checksums}
+            _write_state(folder, about)
+            lock = take_lock(folder / LOCK, run)
+        return cls(run, about, lock, new=True)
+
+    @classmethod
+    def take_over(cls, run, versions):
+        """An unfinished run that is to go on, or `None` where it is complete.
+
+        Args:
+            run: its folder.
+            versions: name -> version of all that its bits depend on.
+
+        Raises:
+            InputError: there is no such run, another process trains it, it would fail again, or its files or the versions
+                are not those that it began with.
+        """
+        run = Path(run)
+        state = check_resumable(run)
+        if not (run / UNFINISHED).is_dir():
+            return None
+        lock = take_lock(run / UNFINISHED / LOCK, run)
+        try:
+            state, about = check_resumable(run), read_state(run)
+            if state.state == COMPLETE:  # but for what it was made of
+                remove(run / UNFINISHED / STATE)
+                remove(run / UNFINISHED)
+                os.close(lock)
+                return None
+            for name, version in versions.items():
+                if about[name] != version:
+                    raise InputError(
+                        f"{run}: begun with {name.removesuffix('_version')} {about[name]}, and this is {version}; go on "
+                        "with the former, or train anew"
+                    )
+            for name, checksum in about["sha256"].items():
+                path = run / UNFINISHED / name
+                if _sha256(path) != checksum:
+                    raise InputError(f"{path}: changed since the run began; restore it, or train anew")
+            work = cls(run, about, lock, new=False)
+            work.set_state(RUNNING)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.close(lock)
+            raise
+        return work
+
+    def set_state(self, state, error=None, final=False):
+        """Writes how the run stands, unless it is complete; `final`: it would fail again."""
+        if not (self.folder / STATE).is_file():
+            return
+        about = {key: value for key, value in self.about.items() if key not in ("error", "final")}
+        self.about = {
+            **about,
+            "state": state,
+            **({} if error is None else {"error": error}),
+            **({"final": True} if final else {}),
+        }
+        _write_state(self.folder, self.about)
+
+    def place(self):
+        """Moves what is in `result/` up into the run folder, in place of what was there, and removes the rest.
+
+        It can be cut short anywhere and done again.
+        """
+        if not (self.folder / PLACING).exists():
+            # First of all what makes a run a complete one. What somebody else has put there stays.
+            for name in (METADATA, *PARTS):
+                remove(self.run / name)
+            for left in self.run.glob(f".{UNFINISHED}.*"):  # by a process that was killed
+                remove(left)
+            (self.folder / PLACING).touch()
+            sync_entries(self.folder)
+        result = self.folder / RESULT
+        for entry in sorted(result.iterdir(), key=lambda path: path.name == METADATA):  # last: a complete run
+            os.rename(entry, self.run / entry.name)
+            sync_entries(self.run)
+        for name in (CHECKPOINTS, STATE):
+            remove(self.folder / name)
+        remove(self.folder)
+        sync_entries(self.run)
+
+    @property
+    def placing(self):
+        """Whether the result is whole and was being moved up."""
+        return (self.folder / PLACING).exists()
+
+    def discard(self):
+        """Removes the run, and its folder if nothing else is in it."""
+        remove(self.folder)
+        with contextlib.suppress(OSError):
+            self.run.rmdir()
+
+    def close(self):
+        """Lets go of the run."""
+        os.close(self._lock)
+
+
+def check_resumable(run):
+    """The `RunState` of a run that `--resume` takes, complete ones included.
+
+    Raises:
+        InputError: the folder is no run, or it would fail again.
+    """
+    run = Path(run)
+    if not run.is_dir():
+        raise InputError(
+            f"{run}: no such folder; expected the folder of a run (`rnnzoo list --runs DIR` shows those in DIR)"
+        )
+    about, state = read_state(run), run_state(run)
+    if state is None:
+        raise InputError(f"{run}: no training run: neither {METADATA} nor {UNFINISHED}/{STATE} is in it")
+    if state.state == FAILED and about.get("final"):
+        raise InputError(f"{run}: failed, and would again: {state.error}")
+    return state
+
+
+def _refuse(run, force):
+    """Refuses a folder that is there, unless it is a run, or empty, and may be replaced."""
+    if not run.exists() and not run.is_symlink():
+        return
+    state = run_state(run) if run.is_dir() else None
+    if state is not None and state.state == RUNNING:
+        raise InputError(f"{run}: another process is training it")
+    if not force:
+        ways = "give another output, or --force to replace it"
+        if state is not None and state.state != COMPLETE:
+            raise InputError(f"{run}: exists, a run that {_was(state)}; go on with `{resume_line(run)}`, {ways}")
+        raise InputError(f"{run}: exists; {ways}")
+    if not run.is_dir():
+        return
+    if state is None and any(run.iterdir()) and not (run / PRESET).is_file():
+        raise InputError(f"{run}: a folder that rnnzoo did not write (it holds no {PRESET}) is not replaced")
+
+
+def _was(state):
+    return "was interrupted" if state.state == INTERRUPTED else state.state
+
+
+def _write_state(folder, about):
+    with fresh_output(folder / STATE, force=True) as partial:
+        partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _sha256(path):
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path}: missing, and the run cannot go on without it; restore it, or train anew") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
