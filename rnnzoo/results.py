@@ -74,7 +74,7 @@ def _metadata(predictor, trained, metrics, data, folder):
         "parameters": trained.model.count_params(),
         "dataset": {
             "name": data or preset.task,
-            "source": DATA if data else task.source,
+            "source": DATA if data else predictor.task.source,
             "training_examples": trained.examples,
             "sha256": sha256(folder / DATA) if data else trained.data_sha256,
         },

@@ -206,7 +206,7 @@ def test_bad_input_is_the_same_in_all_formats(name, exported, zoo):
     for kind, raw in hostile(zoo(name).task).items():
         found = {format: asked(ask, raw) for format, ask in them.items()}
         expected = [] if kind == "no input" else "refused"
-        if getattr(zoos(name).task.input, "open", False) and expected and "empty" not in kind:
+        if getattr(zoo(name).task.input, "open", False) and expected and "empty" not in kind:
             expected = found["predict"]  # an answer, the same everywhere
             assert expected != "refused"
         assert all(one == expected for one in found.values()), (kind, found)
