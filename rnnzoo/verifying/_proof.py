@@ -26,6 +26,11 @@ class Difference(NamedTuple):
     answers: int
     different: list
 
+    @property
+    def same(self):
+        """How many answers are the same, and of how many, in words."""
+        return f"{self.answers - len(self.different)} of {self.answers}"
+
 
 def draw(predictor, seed=0):
     """A proof: what goes in and what comes out of a trained model, in values that JSON has.
@@ -40,12 +45,10 @@ def draw(predictor, seed=0):
         where the model was trained on one); and `answers`, the model's.
     """
     # Imported here: what only compares needs no TensorFlow.
-    from rnnzoo.evaluating import read_split
+    from rnnzoo.evaluating import held_out
     from rnnzoo.tasks._task import plain
 
-    task, own = predictor.task, predictor.preset.own_data
-    rng = np.random.default_rng(seed)
-    examples = task.first_test() if own is None else read_split(own, task)[1]
+    task, examples, rng = predictor.task, held_out(predictor), np.random.default_rng(seed)
     chosen = sorted(rng.choice(len(examples.inputs), min(ROWS, len(examples.inputs)), replace=False).tolist())
     raw = predictor.check([examples.inputs[i] for i in chosen])
     about = task.input.describe()
@@ -83,8 +86,7 @@ def _random(tensor, about, kind, longest, rng):
 
 def arrays(proof, description):
     """The `inputs` and the `scores` of a proof as NumPy arrays."""
-    ids = description["input"]["kind"] == "text"
-    return np.array(proof["inputs"], np.int32 if ids else np.float32), np.array(proof["scores"], np.float32)
+    return np.array(proof["inputs"], _tensors.dtype(description["input"])), np.array(proof["scores"], np.float32)
 
 
 def compare(proof, description, run, answers):
