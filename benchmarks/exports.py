@@ -14,9 +14,7 @@ Two kinds of cases, each measured in a process of its own, pinned to one core (a
 Parity and start-up are what `rnnzoo verify` says, in processes that have nothing but the runtime.
 """
 
-import argparse
 import datetime
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -361,17 +359,7 @@ def _parity_rows(name, formats):
 
 def main():
     """Parses the command line and does it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a part of it, in less than a minute; writes nothing")
-    parser.add_argument("--tables", action="store_true", help="measure nothing; write the table from exports.json")
-    arguments = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if arguments.tables else run(arguments.quick)
-    if arguments.quick:
-        print(table(results))
-        return
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    TABLE.write_text(table(results), encoding="utf-8")
-    print(f"written: {TABLE}, {RESULTS}")
+    shared.command_line(__doc__, RESULTS, TABLE, run, table)
 
 
 if __name__ == "__main__":

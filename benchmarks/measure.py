@@ -1,5 +1,6 @@
 """What the benchmarks share: pinned cores, interleaved medians, versions, and one process a comparison."""
 
+import argparse
 import json
 import os
 import platform
@@ -7,6 +8,33 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+
+def command_line(description, results, table, run, shown, draw=None):
+    """What a benchmark's script does: measures, or reads what was measured, and prints or writes the table.
+
+    Args:
+        description: what the script is, its docstring.
+        results, table: the paths of what was measured, as JSON, and of the table, as Markdown.
+        run: a function: whether to measure a part alone -> the results.
+        shown: a function: the results -> the table.
+        draw: a pair of a function that takes the results and a path, and the path, of a plot that is written, too.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a part of it; prints the table and writes nothing")
+    parser.add_argument("--tables", action="store_true", help=f"measure nothing; write the table from {results.name}")
+    arguments = parser.parse_args()
+    found = json.loads(results.read_text(encoding="utf-8")) if arguments.tables else run(arguments.quick)
+    if arguments.quick:
+        print(shown(found))
+        return
+    results.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    table.write_text(shown(found), encoding="utf-8")
+    written = [table, results]
+    if draw is not None:
+        draw[0](found, draw[1])
+        written.append(draw[1])
+    print(f"written: {', '.join(map(str, written))}")
 
 
 def in_own_process(script, case):

@@ -8,7 +8,6 @@ Each comparison is a process of its own, pinned to one core and then to two, in 
 should run on the machine. PyTorch and ONNX Runtime are compared where they are installed.
 """
 
-import argparse
 import datetime
 import json
 import sys
@@ -35,18 +34,9 @@ MISSING = "not installed"
 
 def main():
     """Parses the command line and does it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a part of it, in less than two minutes; writes nothing")
-    parser.add_argument("--tables", action="store_true", help="measure nothing; write the table from results.json")
-    arguments = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if arguments.tables else run(arguments.quick)
-    if arguments.quick:
-        print(table(results))
-        return
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    TABLE.write_text(table(results), encoding="utf-8")
-    scaling.draw(results["scaling"], PLOT)
-    print(f"written: {TABLE}, {RESULTS}, {PLOT}")
+    measure.command_line(
+        __doc__, RESULTS, TABLE, run, table, (lambda found, path: scaling.draw(found["scaling"], path), PLOT)
+    )
 
 
 def run(quick):

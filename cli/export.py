@@ -50,10 +50,7 @@ def command(preset, format, output, timesteps, int8, tolerance, force, as_json):
         holds = "one file" if place.is_file() else FORMATS[name].holds
         click.echo(f"{name}: {place} ({holds})")
         found = one.difference
-        click.echo(
-            f"  verified: off by {found.largest:.1e} at the most, {found.answers - len(found.different)} of "
-            f"{found.answers} answers the same"
-        )
+        click.echo(f"  verified: off by {found.largest:.1e} at the most, {found.same} answers the same")
         if told.get("timesteps"):
             click.echo(f"  whole sequences have {told['timesteps']} timesteps")
         if told.get("int8"):

@@ -45,8 +45,7 @@ def _row(one):
         return (one.format, one.missing, None, None, size, None)
     found = one.checked.difference
     limit = "none: 8 bits" if one.limit is None else f"{one.limit:g}"
-    same = f"{found.answers - len(found.different)} of {found.answers}"
-    return (one.format, f"{found.largest:.1e}", limit, same, size, f"{one.checked.start_up:.2f} s")
+    return (one.format, f"{found.largest:.1e}", limit, found.same, size, f"{one.checked.start_up:.2f} s")
 
 
 def _plain(one):

@@ -27,7 +27,7 @@ def evaluate(preset, data=None, progress=None):
     if data is not None:
         tests = {"data": lambda: read_csv(data, task)}
     elif predictor.preset.own_data is not None:
-        tests = {"held_out": lambda: _held_out(predictor.preset.own_data, task)}
+        tests = {"held_out": lambda: held_out(predictor)}
     else:
         tests, references = task.tests(), task.references()
     return {name: _score(predictor, name, examples(), references, progress) for name, examples in tests.items()}
@@ -52,8 +52,10 @@ def split_own(examples):
     return examples.take(sides[0]), examples.take(sides[1])
 
 
-def _held_out(path, task):
-    return read_split(path, task)[1]
+def held_out(predictor):
+    """The `Examples` that a model is judged by first: the first test set's, or those held out of the user's own file."""
+    own = predictor.preset.own_data
+    return predictor.task.first_test() if own is None else read_split(own, predictor.task)[1]
 
 
 def read_split(path, task):

@@ -16,12 +16,13 @@ class Predictor(Answerer):
         model: the plain `keras.Model`.
         preset: its `Preset`.
         task: its task.
+        serving: its graph functions, and its `Decoder` where it writes.
     """
 
     def __init__(self, model, preset, task):
         super().__init__(preset.name, task)
         self.model, self.preset = model, preset
-        serving = Serving(model, task)
+        self.serving = serving = Serving(model, task)
         # One signature: the functions are traced once, whatever the batch size and the length.
         self._answers = tf.function(serving.answers, input_signature=[task.input.spec], autograph=False)
         self._compiled = CompiledAnswers(serving)

@@ -2,7 +2,7 @@
 
 import keras
 
-from rnnzoo.architectures._parts import is_numbered, numbered, one_step
+from rnnzoo.architectures._parts import is_numbered, numbered, step_input
 from rnnzoo.errors import InputError
 
 
@@ -29,12 +29,8 @@ def step_model(model):
     recurs = "inputs" in layers and hidden and all(isinstance(layer, keras.layers.SimpleRNN) for layer in hidden)
     if not recurs or "readout" not in layers:
         raise InputError(f"'{model.name}' takes no steps; expected a model of many_to_one, many_to_many or deep")
-    whole = layers["inputs"].output  # (batch, timesteps) or (batch, timesteps, features)
-    inputs = keras.Input(whole.shape[2:], dtype=whole.dtype, name="inputs")
+    inputs, x = step_input(layers, "inputs")
     states = [keras.Input((layer.units,), name=numbered("state", i)) for i, layer in enumerate(hidden)]
-    x = one_step(inputs)
-    if len(whole.shape) == 2:
-        x = (layers.get("inputs_one_hot") or layers["inputs_embedding"])(x)
     new_states = []
     for layer, state in zip(hidden, states, strict=True):
         x = layer(x, initial_state=state)

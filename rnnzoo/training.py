@@ -143,9 +143,8 @@ def _go_on(work, preset, task, own, progress, notice):
             work.place()
     except BaseException as error:
         epochs = kept.epochs if kept else 0
-        with contextlib.suppress(
-            OSError, InputError
-        ):  # of a full disk, say; that nobody trains the run is seen all the same
+        # Of a full disk, say; that nobody trains the run is seen all the same.
+        with contextlib.suppress(OSError, InputError):
             _leave(work, error, epochs)
         if not isinstance(error, Stopped):
             raise

@@ -1,6 +1,7 @@
 """A run that was ended, however that came, goes on to the bits of the run that was not."""
 
 import csv
+import inspect
 import json
 import multiprocessing
 import os
@@ -149,6 +150,13 @@ def command_line(arguments, output):
     cli(arguments)
 
 
+# As text: a process that pytest did not start cannot import a module of tests.
+CHILD = "\n\n".join(
+    ["import os, sys", "from rnnzoo import results", *map(inspect.getsource, (few_scores, command_line))]
+    + ["command_line([*arguments], output)"]
+)
+
+
 @pytest.fixture(scope="module")
 def processes():
     """Processes that begin with TensorFlow imported and not yet at work, which takes seconds else."""
@@ -168,7 +176,9 @@ def run_and_kill(name, kills, folder, processes, chance):
 
     def start(*arguments):
         (folder / "errors.txt").write_text("")
-        process = processes.Process(target=command_line, args=([*arguments], str(folder / "errors.txt")))
+        process = processes.Process(
+            target=exec, args=(CHILD, {"arguments": arguments, "output": str(folder / "errors.txt")})
+        )
         process.start()
         return process
 

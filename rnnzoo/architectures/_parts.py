@@ -166,6 +166,22 @@ def one_step(x):
     return ops.expand_dims(x, axis=1)
 
 
+def step_input(layers, key, name=None):
+    """One timestep of a model's sequence input: its `keras.Input`, and (batch, 1, width) what a recurrent layer takes.
+
+    Args:
+        layers: name -> layer of the model.
+        key: the name of the sequence input.
+        name: what the new input is called; the same if `None`.
+    """
+    whole = layers[key].output  # (batch, timesteps) or (batch, timesteps, features)
+    step = keras.Input(whole.shape[2:], dtype=whole.dtype, name=name or key)
+    x = one_step(step)
+    if len(whole.shape) == 2:
+        x = (layers.get(f"{key}_one_hot") or layers[f"{key}_embedding"])(x)
+    return step, x
+
+
 def state_models(inputs, names, initial, fed, states, outputs, new_states):
     """The two models of step-by-step decoding: inputs -> states; what was fed and states -> outputs and new states."""
     start = keras.Model(inputs, dict(zip(names, initial, strict=True)), name="start")

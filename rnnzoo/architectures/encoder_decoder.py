@@ -11,10 +11,10 @@ from rnnzoo.architectures._parts import (
     dense_stack,
     is_numbered,
     numbered,
-    one_step,
     recurrent_layer,
     sequence_input,
     state_models,
+    step_input,
 )
 from rnnzoo.errors import InputError
 from rnnzoo.layers import Readout, SimpleRNN
@@ -152,12 +152,8 @@ def inference(model):
     # Without a bridge, each encoder layer's state is handed on as it is.
     initial = [(layers.get(name) or layers[numbered("encoder", i)]).output for i, name in enumerate(names)]
     initial = [output[-1] if isinstance(output, list | tuple) else output for output in initial]
-    target = layers["target"].output
-    fed = keras.Input(target.shape[2:], dtype=target.dtype, name="fed")
+    fed, x = step_input(layers, "target", name="fed")
     states = [keras.Input((decoder.units,), name=name) for decoder, name in zip(decoders, names, strict=True)]
-    x = one_step(fed)
-    if len(target.shape) == 2:
-        x = (layers.get("target_one_hot") or layers["target_embedding"])(x)
     new_states = []
     for decoder, state in zip(decoders, states, strict=True):
         x, new_state = decoder(x, initial_state=state)
@@ -181,12 +177,8 @@ def reading(model):
     encoders = [layer for name, layer in layers.items() if is_numbered("encoder", name)]
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in encoders):
         raise InputError(f"'{model.name}' reads its source in both directions: it needs the whole of it")
-    whole = layers["source"].output
-    source = keras.Input(whole.shape[2:], dtype=whole.dtype, name="source")
+    source, x = step_input(layers, "source")
     states = [keras.Input((layer.units,), name=numbered("encoder_state", i)) for i, layer in enumerate(encoders)]
-    x = one_step(source)
-    if len(whole.shape) == 2:
-        x = (layers.get("source_one_hot") or layers["source_embedding"])(x)
     read = []
     for layer, state in zip(encoders, states, strict=True):
         x, *final = layer(x, initial_state=state)

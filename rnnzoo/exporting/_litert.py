@@ -10,12 +10,11 @@ import keras
 
 from rnnzoo.architectures import encoder_decoder
 from rnnzoo.errors import InputError, MissingDataError
-from rnnzoo.evaluating import read_split
+from rnnzoo.evaluating import held_out, read_split
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.exporting._tflite import signature, tflite
 from rnnzoo.running import load
 from rnnzoo.running._litert import LiteRTModel, require_interpreter
-from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
 
 # Where nobody says how many timesteps: as many as the longest training example has, but this many at least.
@@ -76,12 +75,12 @@ def write(predictor, path, proof=None, *, timesteps=None, int8=False, tolerance=
 
 def _write_folder(predictor, folder, proof, timesteps, int8, tolerance):
     """Writes the files, and returns their description."""
-    decoder = Serving(predictor.model, predictor.task).decoder
+    decoder = predictor.serving.decoder
     parts, note = _parts(predictor, decoder)
     timesteps, more = _whole(predictor, parts, timesteps)
     if timesteps is None and more:
         del parts["model"]
-    description = describe(predictor, "litert", decoder)
+    description = describe(predictor, "litert")
     description |= {"timesteps": timesteps, "int8": None, "note": note or more, "first": None}
     models = _write_models(parts, folder, timesteps, False)
     if int8:
@@ -177,8 +176,7 @@ def _metrics(predictor, runner, tolerance):
     Raises:
         InputError: those of the files are worse by more than `tolerance`.
     """
-    task, own = predictor.task, predictor.preset.own_data
-    examples = task.first_test() if own is None else read_split(own, task)[1]
+    task, examples = predictor.task, held_out(predictor)
     most = runner.timesteps
     fitting = [i for i, raw in enumerate(examples.inputs) if most is None or task.input.steps(task.input.check(raw)) <= most]
     if not fitting:

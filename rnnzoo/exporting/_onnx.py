@@ -10,7 +10,6 @@ from rnnzoo.exporting._onnx_decoding import add_decoder
 from rnnzoo.exporting._onnx_graph import OPSET, Graph, add_model
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.running._onnx import seal
-from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
 
 
@@ -54,8 +53,8 @@ def write(predictor, path, proof=None):
     Raises:
         InputError: a layer or an activation cannot be exported.
     """
-    decoder = Serving(predictor.model, predictor.task).decoder
-    description = {**describe(predictor, "onnx", decoder), "opset": OPSET}
+    decoder = predictor.serving.decoder
+    description = {**describe(predictor, "onnx"), "opset": OPSET}
     parts = {"model": _whole(predictor.model, decoder)}
     if path.suffix == ".onnx":
         path.write_bytes(_sealed(parts["model"], "model", description, proof))

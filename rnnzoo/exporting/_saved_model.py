@@ -8,10 +8,10 @@ import tensorflow as tf
 from rnnzoo.errors import InputError
 from rnnzoo.exporting._spec import describe, write_description
 from rnnzoo.exporting._warmup import write_warmup
-from rnnzoo.serving import Serving
 from rnnzoo.stepping import step_model
+from rnnzoo.verifying import EXTRA
 
-EXTRA, WARMUP = "assets.extra", "tf_serving_warmup_requests"
+WARMUP = "tf_serving_warmup_requests"
 
 
 def write(predictor, folder, proof=None):
@@ -28,14 +28,12 @@ def write(predictor, folder, proof=None):
     requests = [(name, _named(signature, example)) for name, (_, signature, example) in endpoints.items()]
     write_warmup(version / EXTRA / WARMUP, predictor.preset.name, requests)
     described = {name: _described(signature) for name, (_, signature, _) in endpoints.items()}
-    decoder = Serving(predictor.model, predictor.task).decoder
-    write_description(version, {**describe(predictor, "saved-model", decoder), "endpoints": described}, proof, EXTRA)
+    write_description(version, {**describe(predictor, "saved-model"), "endpoints": described}, proof, EXTRA)
 
 
 def _endpoints(predictor):
     """Name -> a function, the `TensorSpec`s of its arguments, and an example of them for the warm-up."""
-    model, task = predictor.model, predictor.task
-    serving = Serving(model, task)
+    model, task, serving = predictor.model, predictor.task, predictor.serving
     raw = tf.TensorSpec(task.input.spec.shape, task.input.spec.dtype, name=task.input.name)
     example = task.input.tensor([task.input.check(one) for one in task.samples()[:1]])
     # Named after the signature that TensorFlow Serving calls when none is named.

@@ -11,13 +11,12 @@ from rnnzoo.running._description import FILE, LAYOUT, digest
 from rnnzoo.verifying._proof import FILE as PROOF
 
 
-def describe(predictor, format, decoder=None):
+def describe(predictor, format):
     """What an export of a `Predictor` says of itself, beside what its format adds.
 
     Args:
         predictor: a `Predictor`.
         format: the format's name.
-        decoder: its `Decoder` where it writes its answer.
 
     Returns:
         A dict of `format`, `layout` (of this description), the versions that wrote it, `preset`, `architecture`,
@@ -26,7 +25,7 @@ def describe(predictor, format, decoder=None):
         padding is), and `decoding`: what is fed first (`start_token`), the token after which nothing counts (`end_token`),
         and how many steps are taken at the most (`max_length`), or `None` where the model writes nothing.
     """
-    preset, task = predictor.preset, predictor.task
+    preset, task, decoder = predictor.preset, predictor.task, predictor.serving.decoder
     keys = ("start_token", "end_token", "max_length")
     return {
         "format": format,

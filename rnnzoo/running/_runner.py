@@ -107,8 +107,7 @@ class Runner(Answerer):
         if alone is None or (self.stepper is not None and alone is self.models.get("model")):
             return None
         ((shape, _),) = alone.inputs.values()
-        timed = self.description["input"]["kind"] == "text" or self.description["input"].get("sequence")
-        return shape[1] if timed and not isinstance(shape[1], str) else None
+        return shape[1] if _tensors.timed(self.description["input"]) and not isinstance(shape[1], str) else None
 
     def _fits(self, checked):
         steps = self.task.input.steps(checked)

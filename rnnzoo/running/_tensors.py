@@ -17,12 +17,22 @@ def front(about, checked):
     return {"text": _ids, "bits": _bits, "number": _digits, "vectors": _vectors}[about["kind"]](about, checked)
 
 
+def dtype(about):
+    """Of what `front` makes: int32 of token ids, float32 of vectors."""
+    return np.dtype(np.int32 if about["kind"] == "text" else np.float32)
+
+
+def timed(about):
+    """Whether what `front` makes has timesteps."""
+    return about["kind"] == "text" or bool(about.get("sequence"))
+
+
 def used(about, inputs):
     """(batch, timesteps) bool: which timesteps of what `front` made are no padding; `None` where there are no timesteps."""
+    if not timed(about):
+        return None
     if about["kind"] == "text":
         return inputs != 0
-    if not about.get("sequence"):
-        return None
     if about["padding"] is None:
         return np.ones(inputs.shape[:2], bool)
     return (inputs != np.float32(about["padding"])).any(axis=-1)

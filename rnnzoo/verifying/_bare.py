@@ -50,7 +50,7 @@ def runner(job):
     """An ONNX or LiteRT export: at once, and one timestep at a time where it can be."""
     import numpy as np
 
-    from rnnzoo.running import load
+    from rnnzoo.running import _tensors, load
 
     runs = []
     for by_steps in (False, True):
@@ -59,8 +59,7 @@ def runner(job):
         asked, rows = ([i for i, n in enumerate(lengths) if n <= most] for lengths in (steps, job["lengths"]))
         answers = one.predict([job["raw"][i] for i in asked])
         seconds = time.time()
-        ids = one.description["input"]["kind"] == "text"
-        scores = one.run(np.array(job["inputs"], np.int32 if ids else np.float32)[rows])[1]
+        scores = one.run(np.array(job["inputs"], _tensors.dtype(one.description["input"]))[rows])[1]
         found = {"scores": scores.tolist(), "answers": answers, "seconds": seconds}
         runs.append({**found, "asked": asked, "rows": rows})
         if "step" not in one.models or "model" not in one.models:
@@ -106,10 +105,10 @@ def _stepped(step, inputs, lengths, rank):
 def keras_model(job):
     """A `.keras` file and its description, with rnnzoo."""
     import keras
-    import numpy as np
     import tensorflow as tf
 
     import rnnzoo.layers  # noqa: F401  whose classes the file names
+    from rnnzoo.running import _tensors
     from rnnzoo.running._description import read, task_of
     from rnnzoo.serving import Serving
 
@@ -119,8 +118,7 @@ def keras_model(job):
     named = serving.answers(task.input.tensor([task.input.check(one) for one in job["raw"]]))
     answers = task.answer.answers({key: tensor.numpy() for key, tensor in named.items()})
     seconds = time.time()
-    dtype = np.int32 if task.input.describe()["kind"] == "text" else np.float32
-    scores = serving.scores_of(tf.constant(np.array(job["inputs"], dtype))).numpy()
+    scores = serving.scores_of(tf.constant(job["inputs"], _tensors.dtype(task.input.describe()))).numpy()
     return [{"scores": scores.tolist(), "answers": answers, "seconds": seconds}]
 
 

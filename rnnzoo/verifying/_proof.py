@@ -26,6 +26,11 @@ class Difference(NamedTuple):
     answers: int
     different: list
 
+    @property
+    def same(self):
+        """How many answers are the same, and of how many, in words."""
+        return f"{self.answers - len(self.different)} of {self.answers}"
+
 
 def draw(predictor, seed=0):
     """A proof: what goes in and what comes out of a trained model, in values that JSON has.
@@ -40,12 +45,11 @@ def draw(predictor, seed=0):
         model was trained on one); and `answers`, the model's.
     """
     # Imported here: what only compares needs no TensorFlow.
-    from rnnzoo.evaluating import read_split
+    from rnnzoo.evaluating import held_out
     from rnnzoo.tasks._task import plain
 
-    task, own = predictor.task, predictor.preset.own_data
-    rng = np.random.default_rng(seed)
-    inputs = task.raw_inputs() if own is None else read_split(own, task)[1].inputs
+    task, rng = predictor.task, np.random.default_rng(seed)
+    inputs = task.raw_inputs() if predictor.preset.own_data is None else held_out(predictor).inputs
     chosen = sorted(rng.choice(len(inputs), min(ROWS, len(inputs)), replace=False).tolist())
     raw = predictor.check([inputs[i] for i in chosen])
     about = task.input.describe()
@@ -83,8 +87,7 @@ def _random(tensor, about, kind, longest, rng):
 
 def arrays(proof, description):
     """The `inputs` and the `scores` of a proof as NumPy arrays."""
-    ids = description["input"]["kind"] == "text"
-    return np.array(proof["inputs"], np.int32 if ids else np.float32), np.array(proof["scores"], np.float32)
+    return np.array(proof["inputs"], _tensors.dtype(description["input"])), np.array(proof["scores"], np.float32)
 
 
 def compare(proof, description, run, answers):

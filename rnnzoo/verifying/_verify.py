@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import rnnzoo
 from rnnzoo.errors import ExportError, InputError, MissingExtraError
-from rnnzoo.registry import load_preset
+from rnnzoo.registry import PRESET, load_preset
+from rnnzoo.runs import SAVED_MODEL
 from rnnzoo.verifying._checking import Checked, check, find, require_proof
 from rnnzoo.verifying._proof import FILE, draw, limit
 
@@ -55,7 +56,7 @@ def verify(source, *, seed=0, progress=None):
     """
     progress = progress or (lambda name: None)
     path = Path(source)
-    if (path / "preset.toml").is_file() or not path.exists():
+    if (path / PRESET).is_file() or not path.exists():
         return _of_preset(source, seed, progress)
     found = [find(path)]
     if found == [None] and path.is_dir():  # of all formats, each in a folder of its name
@@ -74,27 +75,29 @@ def verify(source, *, seed=0, progress=None):
 
 def _of_preset(name, seed, progress):
     with rnnzoo.quiet_import():
-        from rnnzoo.exporting import FORMATS, export
+        from rnnzoo.exporting import FORMATS
         from rnnzoo.predicting import from_preset
 
     preset = load_preset(name)
     predictor = from_preset(name)
     proof, results = draw(predictor, seed), []
-    own = None if preset.folder is None else preset.folder / "saved_model" / preset.name
+    own = None if preset.folder is None else preset.folder / SAVED_MODEL / preset.name
     if own is not None and own.is_dir():
         progress("saved-model")
         results.append(_asked(f"saved-model ({own})", find(own)._replace(proof=proof)))
     with TemporaryDirectory() as folder:
-        for format in FORMATS:
+        for format, each in FORMATS.items():
             progress(format)
+            place = Path(folder) / format
+            place.mkdir()
             try:
-                written = export(predictor, Path(folder) / format, format=format, verify=False)
+                each.load().write(predictor, place, proof)
             except MissingExtraError as error:
                 results.append(Verified(format, missing=str(error)))
             except InputError as error:  # what the format does not have
                 results.append(Verified(format, missing=str(error), wrong=str(error)))
             else:
-                results.append(_asked(format, find(written)._replace(proof=proof)))
+                results.append(_asked(format, find(place)))
     return results
 
 
