@@ -15,8 +15,8 @@ def evaluate(preset, data=None, progress=None):
 
     Args:
         preset: a name, a folder, or a `Predictor`.
-        data: a CSV file of `input,answer` lines to be judged by instead of the task's own test sets. A run that was itself
-            trained on such a file is judged by the part of it that was held out.
+        data: a CSV file of `input,answer` lines, or what else `rnnzoo.train` takes, to be judged by instead of the task's
+            own test sets. A run that was itself trained on such a file is judged by the part of it that was held out.
         progress: called with the name of each test set, how many examples are done, and how many there are.
 
     Returns:

@@ -108,7 +108,7 @@ class Workspace:
 
     @classmethod
     def begin(cls, run, preset, data, about, force):
-        """A new run, from the text of its preset and the path of its data, `None` for none.
+        """A new run, from the text of its preset and the path or the bytes of its data, `None` for none.
 
         Raises:
             InputError: there is a run folder already and no `force`, or another process trains it.
@@ -128,7 +128,7 @@ class Workspace:
                 folder.mkdir()
             (folder / PRESET).write_text(preset, encoding="utf-8")
             if data is not None:
-                (folder / DATA).write_bytes(_read(data))
+                (folder / DATA).write_bytes(data if isinstance(data, bytes) else _read(data))
             checksums = {name: _sha256(folder / name) for name in (PRESET, DATA) if (folder / name).is_file()}
             about = {"state": RUNNING, **about, "sha256": checksums}
             _write_state(folder, about)

@@ -18,6 +18,7 @@ from rnnzoo.results import versions, write_result
 from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, resume_line
 from rnnzoo.stopping import Stop, Stopped
 from rnnzoo.toml import dumps
+from rnnzoo.userdata import packed
 
 
 class Run(NamedTuple):
@@ -60,8 +61,9 @@ def train(
         preset: a `Preset`, a name or a folder.
         seed: of initial weights and order of examples; the preset's own if `None`.
         run_dir: the folder to write; a new numbered one under `runs/` if `None`.
-        data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out. A run
-            that was itself trained on such a file is trained on it again if `None`.
+        data: a CSV file of `input,answer` lines, or of pictures a folder with a folder for each class, that replaces the
+            preset's data; a seeded 20 % of it is held out. A run that was itself trained on such a file is trained on it
+            again if `None`.
         overrides: strings such as `training.epochs=5`.
         force: whether an existing run folder is replaced: an unfinished run at once, a complete one when the new one is
             complete.
@@ -91,7 +93,7 @@ def train(
         "tensorboard": tensorboard,
         **versions(),
     }
-    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), data, about, force)
+    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), packed(data, task), about, force)
     return _go_on(work, preset, task, own, progress, notice)
 
 

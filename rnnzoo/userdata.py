@@ -1,23 +1,27 @@
-"""A user's own examples: a CSV file of `input,answer` lines without a header."""
+"""A user's own examples: a CSV file of `input,answer` lines without a header, or files in a folder for each class."""
 
 import csv
+import io
+import json
 from pathlib import Path
 
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._task import Examples
+from rnnzoo.tasks._task import Examples, plain
 
 
 def read_csv(path, task):
     """The examples of a file. Fields are text: leading zeros are kept.
 
     Args:
-        path: the file.
+        path: the file; or a folder, where the task has a `read_folder`.
         task: the task that says what an input and an answer are.
 
     Raises:
         InputError: the file is missing, empty or no text, or a line is wrong; it names the file and the line.
     """
     path = Path(path)
+    if path.is_dir():
+        return _read_folder(path, task)
     inputs, answers = [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -44,6 +48,25 @@ def read_csv(path, task):
     if not inputs:
         raise InputError(f"{path}: empty; expected lines of `{task.input.name},{task.answer.name}` without a header")
     return Examples(inputs, answers)
+
+
+def packed(path, task):
+    """What a run keeps of a user's examples: the file at `path` itself, or of a folder the bytes of a CSV file."""
+    if path is None or not Path(path).is_dir():
+        return path
+    text = io.StringIO(newline="")
+    examples = _read_folder(Path(path), task)
+    csv.writer(text, lineterminator="\n").writerows(
+        (json.dumps(plain(raw), separators=(",", ":")), answer)
+        for raw, answer in zip(examples.inputs, examples.answers, strict=True)
+    )
+    return text.getvalue().encode()
+
+
+def _read_folder(path, task):
+    if not hasattr(task, "read_folder"):
+        raise InputError(f"{path}: is a folder; expected a file of lines `{task.input.name},{task.answer.name}`")
+    return task.read_folder(path)
 
 
 def _same_length(timesteps, answers):
