@@ -3,10 +3,11 @@
 import fnmatch
 import hashlib
 import json
+import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -14,7 +15,7 @@ from rnnzoo import _signatures
 from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
-CARD, DATA, SEEDS = "README.md", "data.csv", "seeds.json"
+CARD, DATA, SEEDS = "README.md", "data", "seeds.json"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
 UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,6 +72,29 @@ class Training(BaseModel):
     curriculum: Curriculum | None = None
 
 
+class Data(BaseModel):
+    """The user's own examples that a run is trained on: a copy of the file (or folder) in the run's folder.
+
+    `valid` is the share of the distinct inputs that is held out, `skip_bad` whether rows that are wrong are left out, and
+    `columns` what the columns of the input and the answer are called.
+    """
+
+    model_config = _STRICT
+    file: str = Field(pattern=rf"^{DATA}(\.[a-z0-9]+)?$")
+    valid: float = Field(0.2, gt=0, lt=1)
+    skip_bad: bool = False
+    columns: tuple[str, str] | None = None
+
+
+class Source(NamedTuple):
+    """A user's file of examples, and how it is read and split; see `Data`."""
+
+    path: Path
+    valid: float = 0.2
+    skip_bad: bool = False
+    columns: tuple[str, str] | None = None
+
+
 class Twin(BaseModel):
     """Another architecture on the same task and recipe, for the model card to compare with."""
 
@@ -97,6 +121,7 @@ class Preset(BaseModel):
     expected: dict[str, float | dict[str, float]] = {}
     limits: str = ""
     twin: Twin | None = None
+    data: Data | None = None
 
     @property
     def has_weights(self):
@@ -105,9 +130,21 @@ class Preset(BaseModel):
 
     @property
     def own_data(self):
-        """The user's examples that a run was trained on, or `None`."""
-        path = self.folder / DATA
-        return path if path.is_file() else None
+        """The `Source` of the user's examples that a run was trained on, or `None`."""
+        if self.data is None:
+            before = self.folder / f"{DATA}.csv"  # of a run that is older than that table
+            return Source(before) if before.is_file() else None
+        return Source(self.folder / self.data.file, self.data.valid, self.data.skip_bad, self.data.columns)
+
+    def with_data(self, source):
+        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of."""
+        suffix = "" if source.path.is_dir() else source.path.suffix.lower()
+        suffix = suffix if re.fullmatch(r"\.[a-z0-9]+", suffix) else ".csv" * source.path.is_file()
+        try:
+            data = Data(file=f"{DATA}{suffix}", valid=source.valid, skip_bad=source.skip_bad, columns=source.columns)
+        except ValidationError as error:
+            raise InputError(f"data: {_first_error(error, Data)}") from None
+        return self.model_copy(update={"data": data})
 
     def content(self):
         """What `preset.toml` holds: every key that is not at its default."""
