@@ -15,7 +15,9 @@ from rnnzoo import _signatures
 from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
-CARD, DATA, SEEDS = "README.md", "data", "seeds.json"
+CARD, DATA, SEEDS, HISTORY = "README.md", "data", "seeds.json", "history.csv"
+# Pictures on the model card.
+DIAGRAM, CURVE = "architecture.svg", "learning-curve.svg"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
 UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -72,6 +74,15 @@ class Training(BaseModel):
     curriculum: Curriculum | None = None
 
 
+class Published(BaseModel):
+    """A figure that others have published of the same task, for the model card to set beside the preset's."""
+
+    model_config = _STRICT
+    metric: str
+    figure: float
+    source: str
+
+
 class Data(BaseModel):
     """The user's own examples that a run is trained on: a copy of the file (or folder) in the run's folder.
 
@@ -119,6 +130,7 @@ class Preset(BaseModel):
     frozen: tuple[str, ...] = ()
     training: Training
     expected: dict[str, float | dict[str, float]] = {}
+    published: dict[str, Published] = {}
     limits: str = ""
     twin: Twin | None = None
     data: Data | None = None
@@ -348,7 +360,7 @@ def _first_error(error, schema, table=None):
         text = first["msg"][:1].lower() + first["msg"][1:]
         given = "" if first["type"] == "missing" else f", not {first['input']!r}"
         return f"{key}: {text.removeprefix('input ')}{given}"
-    for part in where[:-1]:
+    for part in filter(schema.model_fields.__contains__, where[:-1]):  # the others are keys of a dict
         annotation = schema.model_fields[part].annotation
         schema = next(t for t in (annotation, *getattr(annotation, "__args__", ())) if hasattr(t, "model_fields"))
     valid = [name for name in schema.model_fields if name not in ("name", "folder")]

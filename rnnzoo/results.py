@@ -13,8 +13,8 @@ from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
-from rnnzoo.registry import CARD, METADATA, PRESET, WEIGHTS
-from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL, checksum
+from rnnzoo.registry import CARD, HISTORY, METADATA, PRESET, WEIGHTS
+from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
 from rnnzoo.tasks._task import plain
 
 

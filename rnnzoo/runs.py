@@ -18,10 +18,10 @@ from typing import NamedTuple
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS, load_preset
+from rnnzoo.registry import CARD, DATA, HISTORY, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS, load_preset
 
 CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
-HISTORY, SAVED_MODEL, LOGS = "history.csv", "saved_model", "logs"
+SAVED_MODEL, LOGS = "saved_model", "logs"
 # What a complete run holds beside its metadata, or may hold.
 PARTS = (WEIGHTS, CARD, f"{DATA}.csv", SEEDS, HISTORY, SAVED_MODEL, LOGS, PRESET)
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
