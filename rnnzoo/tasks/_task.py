@@ -131,6 +131,12 @@ def no_longer_than(task, examples, timesteps):
     return examples.take(short)
 
 
+def apart(examples, others):
+    """The examples whose inputs are not among those of `others`."""
+    known = set(map(key, others.inputs))
+    return examples.take([i for i, raw in enumerate(examples.inputs) if key(raw) not in known])
+
+
 def key(raw):
     """What tells raw inputs apart, in sets and dicts."""
     return (raw.shape, raw.tobytes()) if isinstance(raw, np.ndarray) else raw
