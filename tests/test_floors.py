@@ -39,6 +39,7 @@ FLOORS = {
     "userdata": 3,
     "drawing": 3,
     "cards": 4,
+    "curves": 4,
     "answering": 3,
     "predicting": 4,
     "running": 4,

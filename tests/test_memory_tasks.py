@@ -36,7 +36,7 @@ def test_the_shift_by_name(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(again.get_layer("hidden").cell.recurrent_initializer, Shift)
-    with pytest.raises(rnnzoo.InputError, match=r"'shfit' is no initializer that Keras knows; did you mean 'shift'"):
+    with pytest.raises(rnnzoo.InputError, match=r"'shfit' is no initializer that Keras knows \(did you mean 'shift'\?\)"):
         rnnzoo.many_to_one(features=1, outputs=1, recurrent_initializer="shfit")
 
 
@@ -77,9 +77,7 @@ def test_labels_of_vectors(padding, rng):
     assert answer.answers(_tensors.back(answer.describe(), outputs, inputs)) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), [("", "the answer is empty"), ("A X", r"'X' \(timestep 2\) is no label; expected one")]
-)
+@pytest.mark.parametrize(("text", "said"), [("", "the answer is empty"), ("A X", r"'X' \(timestep 2\) is no label; expec")])
 def test_labels_that_are_none(text, said):
     with pytest.raises(rnnzoo.InputError, match=said):
         ANSWER.parse(text)
@@ -123,7 +121,7 @@ def test_what_is_to_be_copied():
     for text, answer in zip(*task.train()[:2], strict=True):
         assert len(text) == len(answer) == 27 and text[10:] == "......:.........." and answer == "." * 17 + text[:10]
     assert set("".join(task.train().inputs)) == set("abcdefgh.:")
-    with pytest.raises(rnnzoo.InputError, match="expected 10 of the symbols abcdefgh, 6 times ., :, 10 times ."):
+    with pytest.raises(rnnzoo.InputError, match=r"expected 10 of the symbols abcdefgh, 6 times \., :, 10 times \."):
         task.input.check("abcdefgh")
     assert tasks.create("copy_memory").references()["memoryless_nats"] == pytest.approx(10 * math.log(8) / 120)
 
