@@ -8,13 +8,13 @@ import keras
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import sha256
+from rnnzoo.building import save_weights, sha256
 from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS
-from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL
+from rnnzoo.registry import CARD, HISTORY, METADATA, PRESET, WEIGHTS
+from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
 from rnnzoo.tasks._task import plain
 
 
@@ -46,12 +46,13 @@ def write_result(work, predictor, trained, kept, progress):
     remove(work.folder / RESULT)  # of a run that was ended here
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:
-            for name in (PRESET, DATA):
-                if (work.folder / name).is_file():
-                    shutil.copyfile(work.folder / name, folder / name)
+            shutil.copyfile(work.folder / PRESET, folder / PRESET)
+            if preset.own_data is not None:
+                path = preset.own_data.path
+                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / path.name)
             if (work.folder / LOGS).is_dir():
                 shutil.copytree(work.folder / LOGS, folder / LOGS)
-            trained.model.save_weights(folder / WEIGHTS)
+            save_weights(trained.model, folder / WEIGHTS, preset.training.storage)
             metadata = _metadata(predictor, trained, metrics, work.about["data"], folder)
             _write_history(folder / HISTORY, trained.history)
             progress("exporting", 0, 1, {})
@@ -74,9 +75,9 @@ def _metadata(predictor, trained, metrics, data, folder):
         "parameters": trained.model.count_params(),
         "dataset": {
             "name": data or preset.task,
-            "source": DATA if data else predictor.task.source,
+            "source": preset.data.file if data else predictor.task.source,
             "training_examples": trained.examples,
-            "sha256": sha256(folder / DATA) if data else trained.data_sha256,
+            "sha256": checksum(folder / preset.data.file) if data else trained.data_sha256,
         },
         "metrics": metrics,
         "rounded": preset.training.round_weights and trained.rounding is None,

@@ -48,6 +48,7 @@ def _resolve(argument, name, registry, kind):
         registry.get(name)
     except (ValueError, TypeError):
         known = [entry for entry in dir(registry) if entry[0].islower() and entry not in ("get", "serialize", "deserialize")]
+        known += ["shift"] * (kind == "initializer")  # of rnnzoo.layers
         raise InputError(f"{argument}={name!r} is no {kind} that Keras knows{nearest(name, known)}") from None
 
 

@@ -1,8 +1,9 @@
 """The recurrence: Keras layers, and the NumPy reference that they are compared with."""
 
 from rnnzoo.layers.feedback import FeedbackRNN
+from rnnzoo.layers.initializers import Shift
 from rnnzoo.layers.inputs import OneHot, PaddingMask
 from rnnzoo.layers.readout import Readout
 from rnnzoo.layers.simple_rnn import SimpleRNN
 
-__all__ = ["FeedbackRNN", "OneHot", "PaddingMask", "Readout", "SimpleRNN"]
+__all__ = ["FeedbackRNN", "OneHot", "PaddingMask", "Readout", "Shift", "SimpleRNN"]

@@ -107,6 +107,12 @@ def back(about, outputs, inputs):
         return {name: np.round(outputs[:, 0]).astype(np.int64)}
     if kind == "label":
         return {name: np.array(about["labels"])[outputs.argmax(axis=-1)]}
+    if kind == "labels":
+        used = np.ones(outputs.shape[:2], bool)
+        if about["padding"] is not None:
+            used = inputs != inputs.dtype.type(about["padding"])
+            used = used if inputs.ndim == 2 else used.any(axis=-1)
+        return {name: np.where(used, np.array(about["labels"])[outputs.argmax(axis=-1)], ""), "lengths": used.sum(axis=1)}
     if kind == "real":
         return {name: outputs[:, 0].astype(np.float32)}
     if kind == "vectors":

@@ -1,5 +1,6 @@
 """Pictures of one handwritten sign, brought into MNIST's form: 28 x 28 grey levels, bright ink on a dark ground."""
 
+import io
 import json
 import os
 import stat
@@ -11,7 +12,6 @@ import numpy as np
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.tasks._drawn_digits import drawn_digit
 from rnnzoo.tasks._inputs import short
-from rnnzoo.tasks._task import Examples
 from rnnzoo.tasks._tensorflow import tf
 
 SIDE = 28
@@ -23,8 +23,8 @@ SCALE = np.float32(1 / 255)
 BOX, CENTRE = 20, 14
 # Of 255: what is less bright above its ground than this is no ink; and the share of the brightest ink that is ground still.
 BLANK, FAINT = 32, 0.2
-# Larger pictures are refused before they are unpacked: 4,096 x 4,096.
-MOST_PIXELS = 2**24
+# Larger pictures are refused before they are unpacked, 4,096 x 4,096, and larger files before they are read.
+MOST_PIXELS, MOST_BYTES = 2**24, 2**26
 # Those of Pillow's that are read; what starts other programs (EPS) is not among them.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"])
@@ -114,6 +114,10 @@ class ImageInput:
             raise InputError(f"{what}; {self._expected}")
         return _in_form(levels.reshape(SIDE, SIDE))
 
+    def read(self, path):
+        """The picture of a file as `check` returns it; an `InputError` does not name the file."""
+        return _in_form(read_levels(path))
+
     def timestep(self, raw):
         """One timestep, 28 numbers or one, as text (`0 128 255`) or numbers -> a float32 array (28,) or (1,).
 
@@ -160,11 +164,10 @@ class ImageInput:
             if digit not in tuple("0123456789"):
                 raise InputError(f"'{short(name)}'; expected one of {DRAWN}0 to {DRAWN}9")
             return normalized(drawn_digit(int(digit)), bright=False)
-        levels = read_levels(name, self._expected)
         try:
-            return _in_form(levels)
+            return self.read(name)
         except InputError as error:
-            raise InputError(f"{short(name)}: {error}") from None
+            raise InputError(f"{short(name)}: {error}; {self._expected}") from None
 
 
 def _parsed(raw, expected):
@@ -212,42 +215,40 @@ def _levels(values, expected):
     return (array if most == 255 else np.round(array * 255)).astype(np.uint8)
 
 
-def read_levels(path, expected):
+def read_levels(path):
     """The grey levels (height, width) of a picture file, uint8 or float32 from 0 to 255; transparency shows a plain ground.
 
     Raises:
-        InputError: there is no such file, or it is no picture, damaged or too large.
+        InputError: there is no such file, or it is no picture, damaged or too large. It does not name the file.
         MissingExtraError: Pillow is not installed.
     """
-    where = short(path)
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"'{where}' is no file; {expected}")
-        file = open(path, "rb")  # noqa: SIM115  closed below
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"'{where}': no such file; {expected}") from None
+        regular = stat.S_ISREG(os.stat(path).st_mode)  # a pipe would be waited for
+        content = Path(path).read_bytes() if regular and os.path.getsize(path) <= MOST_BYTES else None
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise InputError("no such file") from None
     except OSError as error:
-        raise InputError(f"'{where}': cannot be read: {error.strerror}; {expected}") from None
-    with file:
-        try:
-            from PIL import Image
-        except ImportError:
-            raise MissingExtraError("pictures are read by Pillow: pip install 'rnnzoo[images]'") from None
-        too_large = f"{where}: over {MOST_PIXELS:,} pixels; expected a smaller picture"
-        try:
-            with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise InputError(too_large)
-                return _grey(image)
-        except Image.DecompressionBombError:
-            raise InputError(too_large) from None
-        except InputError:
-            raise
-        except Exception as error:  # what damaged pictures raise is of no single class
-            reason = "no picture of a known kind" if isinstance(error, Image.UnidentifiedImageError) else short(str(error))
-            raise InputError(f"{where}: cannot be read as a picture: {reason}; {expected}") from None
+        raise InputError(f"cannot be read: {error.strerror}") from None
+    if content is None:
+        raise InputError(f"over {MOST_BYTES:,} bytes" if regular else "no file")
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtraError("pictures are read by Pillow: pip install 'rnnzoo[images]'") from None
+    too_large = f"over {MOST_PIXELS:,} pixels"
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise InputError(too_large)
+            return _grey(image)
+    except Image.DecompressionBombError:
+        raise InputError(too_large) from None
+    except Image.UnidentifiedImageError:
+        raise InputError("no picture of a known kind") from None
+    except InputError:
+        raise
+    except Exception as error:  # what damaged pictures raise is of no single class
+        raise InputError(f"damaged: {short(str(error))}") from None
 
 
 def _grey(image):
@@ -283,7 +284,7 @@ def _in_form(levels):
     return levels if levels.dtype == np.uint8 else np.round(levels).astype(np.uint8)
 
 
-_NOTHING = "blank: nothing stands out from its ground; expected a sign in ink"
+_NOTHING = "blank: nothing stands out from its ground"
 
 
 def normalized(levels, bright):
@@ -332,37 +333,40 @@ def _scaling(old, new):
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def read_folder(folder, task):
-    """The `Examples` of a folder of pictures, a folder in it for each class: `FOLDER/7/any name.png`.
+def moved(images, most, rng):
+    """Pictures (batch, height, width), each moved by up to so many pixels up or down and left or right, zeros coming in."""
+    padded = np.pad(images, [(0, 0), (most, most), (most, most)])
+    places, found = rng.integers(0, 2 * most + 1, (2, len(images))), np.empty_like(images)
+    height, width = images.shape[1:]
+    for row in range(2 * most + 1):
+        for column in range(2 * most + 1):
+            chosen = np.flatnonzero((places[0] == row) & (places[1] == column))
+            found[chosen] = padded[chosen, row : row + height, column : column + width]
+    return found
 
-    Args:
-        folder: its path.
-        task: the task that says what a picture and a class are.
+
+def rows_of_folder(folder, task):
+    """The pictures in a folder that has a folder for each class, `FOLDER/7/any name.png`: what `Task.rows` gives.
 
     Raises:
-        InputError: a folder's name is no class, a file no picture, or there are none; it says which.
         MissingExtraError: Pillow is not installed.
     """
     expected = f"expected a folder for each {task.answer.name}, with pictures in it"
-    inputs, answers = [], []
+    found = False
     for part in _visible(folder):
-        try:
-            if not part.is_dir():
-                raise InputError("is no folder")
-            answer = task.answer.parse(part.name)
-        except InputError as error:
-            raise InputError(f"{part}: {error}; {expected}") from None
+        found = True
+        if not part.is_dir():
+            yield str(part), None, None, expected
+            continue
         for path in _visible(part):
-            inputs.append(task.input.check(path))
-            answers.append(answer)
-    if not inputs:
-        raise InputError(f"{folder}: holds no pictures; {expected}")
-    return Examples(inputs, answers)
+            try:
+                yield str(path), task.input.read(path), part.name
+            except InputError as error:
+                yield str(path), None, None, str(error)
+    if not found:
+        yield str(folder), None, None, f"no pictures; {expected}"
 
 
 def _visible(folder):
     """What is in a folder, in order, but for what systems leave there."""
-    try:
-        return sorted(one for one in Path(folder).iterdir() if not one.name.startswith(".") and one.name != "Thumbs.db")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror}") from None
+    return sorted(one for one in folder.iterdir() if not one.name.startswith(".") and one.name != "Thumbs.db")

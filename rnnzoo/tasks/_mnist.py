@@ -20,6 +20,8 @@ FILES = {
 }
 # The last of the training pictures are for validation.
 VALIDATION = 5_000
+# By how many pixels `augment` moves a picture at the most.
+MOVES = 1
 
 
 class MnistTask(Task):
@@ -59,9 +61,13 @@ class MnistTask(Task):
     def raw_inputs(self):
         return [self.input.check(f"{_images.DRAWN}{digit}") for digit in range(10)]
 
-    def read_folder(self, folder):
-        """The `Examples` of pictures in a folder a class; see `_images.read_folder`."""
-        return _images.read_folder(folder, self)
+    def rows(self, path):
+        return _images.rows_of_folder(path, self) if path.is_dir() else None
+
+    def augment(self, inputs, targets, weights, rng):
+        """Every picture moved by up to a pixel in each direction, as `_images.moved` does it."""
+        images = inputs.reshape(-1, _images.SIDE, _images.SIDE)
+        return _images.moved(images, MOVES, rng).reshape(inputs.shape), targets, weights
 
     def references(self):
         """The accuracy of the nearest mean on the pictures held out."""

@@ -42,6 +42,36 @@ class Task:
         """A dict of functions that give the `Examples` to be judged by; the first is `held_out`, where anything is."""
         raise NotImplementedError
 
+    def validation(self):
+        """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""
+        return None
+
+    def augment(self, inputs, targets, weights, rng):
+        """Training arrays of examples, varied for one epoch, for recipes with `training.augment`.
+
+        Args:
+            inputs: what the model takes, an array or a dict of arrays (examples, ...).
+            targets: (examples, ...).
+            weights: how much each target counts.
+            rng: a `np.random.Generator`.
+
+        Returns:
+            The three, of the same shapes; what was given is not changed.
+        """
+        raise InputError("training.augment: the task does not vary its examples")
+
+    def rows(self, path):
+        """The examples of a user's file in a format of the task's own, such as a column format or a folder a class.
+
+        Args:
+            path: the file or folder.
+
+        Returns:
+            `None` where the path has another format (then it is read as CSV, TSV or JSONL); else an iterator of (where,
+            input, answer as text), or of (where, None, None, what is wrong) for what cannot be read as an example.
+        """
+        return None
+
     def up_to(self, timesteps, stage):
         """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
 
@@ -99,6 +129,12 @@ def no_longer_than(task, examples, timesteps):
     if not short:
         raise InputError(f"training.curriculum: no training example has {timesteps} timesteps or fewer")
     return examples.take(short)
+
+
+def apart(examples, others):
+    """The examples whose inputs are not among those of `others`."""
+    known = set(map(key, others.inputs))
+    return examples.take([i for i, raw in enumerate(examples.inputs) if key(raw) not in known])
 
 
 def key(raw):
