@@ -17,7 +17,7 @@ from pathlib import Path
 
 import rnnzoo
 from rnnzoo.cards import card, update_readme
-from rnnzoo.registry import CARD, METADATA, SEEDS, WEIGHTS, presets_folder
+from rnnzoo.registry import CARD, LEARNED, METADATA, SEEDS, WEIGHTS, presets_folder
 
 SEED_COUNT = 3
 
@@ -51,8 +51,9 @@ def score(preset):
         result = {"command": f"python benchmarks/scores.py {preset.name}", "seeds": seeds}
         if twin:
             result["twin"] = {"description": preset.twin.description, "seeds": twin}
-        for file in (WEIGHTS, METADATA):
-            shutil.copyfile(Path(scratch) / str(preset.training.seed) / file, presets_folder() / preset.name / file)
+        shipped = Path(scratch) / str(preset.training.seed)
+        for file in (WEIGHTS, METADATA, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
+            shutil.copyfile(shipped / file, presets_folder() / preset.name / file)
     (presets_folder() / preset.name / SEEDS).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS
+from rnnzoo.registry import CARD, DATA, LEARNED, METADATA, PRESET, WEIGHTS
 from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL
 from rnnzoo.tasks._task import plain
 
@@ -46,7 +46,7 @@ def write_result(work, predictor, trained, kept, progress):
     remove(work.folder / RESULT)  # of a run that was ended here
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:
-            for name in (PRESET, DATA):
+            for name in (PRESET, DATA, LEARNED):
                 if (work.folder / name).is_file():
                     shutil.copyfile(work.folder / name, folder / name)
             if (work.folder / LOGS).is_dir():
@@ -85,6 +85,7 @@ def _metadata(predictor, trained, metrics, data, folder):
             {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
         ],
         "weights_sha256": sha256(folder / WEIGHTS),
+        **({"learned_sha256": sha256(folder / LEARNED)} if (folder / LEARNED).is_file() else {}),
         "preset_sha256": preset.fingerprint(),
     }
 

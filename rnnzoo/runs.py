@@ -1,7 +1,7 @@
 """Run folders: what one says of itself, who trains it, and how a finished run takes its place.
 
-While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's `data.csv`, `state.json`,
-`checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put together there too,
+While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's `data.csv`, `learned.json`,
+`state.json`, `checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put together there too,
 as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and stays one until a run
 that replaces it is complete.
 """
@@ -17,12 +17,12 @@ from typing import NamedTuple
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS
+from rnnzoo.registry import CARD, DATA, LEARNED, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS
 
 CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
 HISTORY, SAVED_MODEL, LOGS = "history.csv", "saved_model", "logs"
 # What a complete run holds beside its metadata, or may hold.
-PARTS = (PRESET, WEIGHTS, CARD, DATA, SEEDS, HISTORY, SAVED_MODEL, LOGS)
+PARTS = (PRESET, WEIGHTS, LEARNED, CARD, DATA, SEEDS, HISTORY, SAVED_MODEL, LOGS)
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
 
 
@@ -107,8 +107,10 @@ class Workspace:
         self.run, self.folder, self.about, self.new, self._lock = run, run / UNFINISHED, about, new, lock
 
     @classmethod
-    def begin(cls, run, preset, data, about, force):
-        """A new run, from the text of its preset and the path of its data, `None` for none.
+    def begin(cls, run, preset, data, about, force, learned=None):
+        """A new run, from the text of its preset, the path of its data and the text of what its task has learned.
+
+        The latter two are `None` for none.
 
         Raises:
             InputError: there is a run folder already and no `force`, or another process trains it.
@@ -129,7 +131,9 @@ class Workspace:
             (folder / PRESET).write_text(preset, encoding="utf-8")
             if data is not None:
                 (folder / DATA).write_bytes(_read(data))
-            checksums = {name: _sha256(folder / name) for name in (PRESET, DATA) if (folder / name).is_file()}
+            if learned is not None:
+                (folder / LEARNED).write_text(learned, encoding="utf-8")
+            checksums = {name: _sha256(folder / name) for name in (PRESET, DATA, LEARNED) if (folder / name).is_file()}
             about = {"state": RUNNING, **about, "sha256": checksums}
             _write_state(folder, about)
             lock = take_lock(folder / LOCK, run)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import keras
 
-from rnnzoo.building import create_task
+from rnnzoo.building import create_task, learned_text, new_task
 from rnnzoo.checkpoints import Checkpoints
 from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError
 from rnnzoo.evaluating import read_split
@@ -44,7 +44,8 @@ def train(
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
-    (the model card), `saved_model/NAME/1/`, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
+    (the model card), `saved_model/NAME/1/`, `learned.json` where the task takes a vocabulary or the like from the examples, and
+    `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
 
     A run that is ended before it is complete, however that comes, goes on with `resume`, and its weights and scores are then
     bit for bit those of a run that was not (on the same machine, on CPUs; with GPUs, where operations are deterministic).
@@ -82,16 +83,19 @@ def train(
     preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
     _check_tensorboard(tensorboard)
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
-    task = create_task(preset)
+    task = new_task(preset)
     data = preset.own_data if data is None else data
     own = None if data is None else read_split(data, task)
+    if task.learns:
+        _learn(task, own, data)
     about = {
         "epochs": count_epochs(preset),
         "data": None if data is None else Path(data).name,
         "tensorboard": tensorboard,
         **versions(),
     }
-    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), data, about, force)
+    text = dumps({"name": preset.name, **preset.content()})
+    work = Workspace.begin(path, text, data, about, force, learned_text(preset, task))
     return _go_on(work, preset, task, own, progress, notice)
 
 
@@ -176,6 +180,14 @@ def next_run(name):
     while (runs / f"{name}-{number}").exists() or list(runs.glob(f".{name}-{number}.*.partial")):
         number += 1
     return runs / f"{name}-{number}"
+
+
+def _learn(task, own, data):
+    """Takes from a user's examples, or from the task's own, what the task learns from them."""
+    try:
+        task.learn(*([task.train()] if own is None else own))
+    except InputError as error:
+        raise InputError(str(error) if data is None else f"{data}: {error}") from None
 
 
 def _check_tensorboard(asked):
