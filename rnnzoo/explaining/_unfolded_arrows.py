@@ -83,6 +83,12 @@ class _Arrows:
             path = path if target.role == "joined" else None
         self._add(link, key, (target.name, None), path=path)
 
+    def _pool(self, link):
+        axis = self.of.parts[link.source].axis
+        for t in self.of.steps[axis]:
+            if t != ELLIPSIS and self.of.used(axis, t):
+                self._add(link, (link.source, t), (link.target, None))
+
     def _initial(self, link):
         source, target = self.of.parts[link.source], self.of.parts[link.target]
         if source.role == "initial":
