@@ -7,6 +7,7 @@ import json
 import warnings
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -192,6 +193,28 @@ def load_trained(preset):
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: the weights do not fit the model: {reason}") from None
     return model
+
+
+def save_weights(model, path, storage="float32"):
+    """Writes the weights to a `.weights.h5` file, those of 32-bit floats as the float type that `storage` names."""
+    model.save_weights(path)
+    if storage != "float32":
+        whole = path.with_name(f"whole-{path.name}")
+        path.rename(whole)
+        with h5py.File(whole) as source, h5py.File(path, "w") as target:
+            _copy(source, target, storage)
+        whole.unlink()
+
+
+def _copy(source, target, storage):
+    """Copies a group of an HDF5 file, with 32-bit floats as another type."""
+    target.attrs.update(source.attrs)
+    for name, entry in source.items():
+        if isinstance(entry, h5py.Group):
+            _copy(entry, target.create_group(name), storage)
+        else:
+            dtype = storage if entry.dtype == np.float32 else entry.dtype
+            target.create_dataset(name, data=entry[()].astype(dtype)).attrs.update(entry.attrs)
 
 
 def load_model(path):

@@ -1,5 +1,7 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
+import contextlib
+import inspect
 import os
 import time
 from pathlib import Path
@@ -124,6 +126,10 @@ class EpochData:
         self.buckets = buckets or one_bucket(self.examples)
         self.last = last
         self.in_memory = fits_in_memory(arrays) if in_memory is None else in_memory
+        self.replace(data)
+
+    def replace(self, data):
+        """Runs over other arrays from now on, of the same structure and shapes."""
         convert = tf.convert_to_tensor if self.in_memory else lambda array: array
         self.data = keras.tree.map_structure(lambda array: None if array is None else convert(array), data)
 
@@ -240,17 +246,16 @@ def _available_memory():
     return min(found, default=None)
 
 
-class CompiledEpochs:
-    """Epochs of mini-batch training of any `keras.Model`, each of them one call of one compiled function.
+class _Pass:
+    """Batches of a `keras.Model`'s examples, all of an epoch in one call of one compiled function.
 
     Unlike `rnnzoo.fit` it leaves the model uncompiled, and it reports what training of the zoo's presets shows: the mean
-    loss over the weights of all targets, and how many answers were right. No example is dropped: the last batch is filled
-    up with examples of weight 0.
+    loss over the weights of all targets, and the share of answers that were right. No example is dropped: the last batch is
+    filled up with examples of weight 0.
 
     Args:
-        model: the model to train; frozen layers stay as they are.
+        model: the model; frozen layers stay as they are.
         loss: a `keras.losses.Loss` whose reduction is `mean_with_sample_weight` or `sum`, so that padding does not count.
-        optimizer: a `keras.optimizers.Optimizer`, with its schedule and clipping.
         inputs: what the model takes, an array or a dict of arrays (examples, ...).
         targets: (examples, ...).
         weights: how much each target counts, (examples,) or (examples, timesteps); 0 for padding.
@@ -261,16 +266,13 @@ class CompiledEpochs:
         in_memory: `None` decides by the arrays' size and the memory that is available.
     """
 
-    def __init__(
-        self, model, loss, optimizer, inputs, targets, weights, *, batch_size, correct, lengths=None, in_memory=None
-    ):
-        self.model, self.loss, self.optimizer, self.correct = model, loss, optimizer, correct
-        data = inputs, targets, np.asarray(weights, np.float32)
+    def __init__(self, model, loss, inputs, targets, weights, *, batch_size, correct, lengths=None, in_memory=None):
+        self.model, self.loss, self.correct = model, loss, correct
+        self.arrays = inputs, targets, np.asarray(weights, np.float32)
         buckets = None if lengths is None else choose_buckets(lengths, inputs.shape[1])
-        self._epochs = EpochData(data, batch_size, buckets=buckets, in_memory=in_memory, last="filled")
+        self._epochs = EpochData(self.arrays, batch_size, buckets=buckets, in_memory=in_memory, last="filled")
         self.data, self.examples = self._epochs.data, self._epochs.examples
         self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
-        optimizer.build(model.trainable_variables)
         # The sums over an epoch of loss, right examples and weight, and the steps.
         self._totals = tf.Variable(tf.zeros(4), trainable=False)
         widths, stepwise = self._epochs.buckets.widths, np.ndim(weights) > 1
@@ -283,15 +285,15 @@ class CompiledEpochs:
             going=lambda: tf.math.is_finite(self._totals[0]),
         )
 
-    def run(self, order, between=None):
-        """Trains on every example once, in this order, and no further than to a step whose loss is not finite.
+    def run(self, order=None, between=None):
+        """Goes once over every example, in this order, and no further than to a step whose loss is not finite.
 
         Args:
-            order: a permutation of the examples' indices.
+            order: a permutation of the examples' indices; as they are if `None`.
             between: called with nothing several times a second, between steps; what it raises ends the epoch.
 
         Returns:
-            The epoch's mean loss and the share of examples that were right when their batch was trained on.
+            The epoch's mean loss and the share of examples that were right when their batch was run.
         """
         self._totals.assign(tf.zeros(4))
 
@@ -300,7 +302,7 @@ class CompiledEpochs:
                 between()
             return np.isfinite(self._totals.numpy()[0])
 
-        self._epochs.run(self._loop, order, going)
+        self._epochs.run(self._loop, np.arange(self.examples) if order is None else order, going)
         loss, right, weight, _ = self._totals.numpy().tolist()
         return loss / weight, right / self.examples
 
@@ -310,19 +312,69 @@ class CompiledEpochs:
         return int(self._totals.numpy()[3])
 
     def _step(self, batch, used):
-        """Trains on one batch."""
+        """Runs one batch."""
         inputs, targets, weights = batch
         used = tf.cast(used, tf.float32)
         weights = weights * tf.reshape(used, (-1, *[1] * (len(weights.shape) - 1)))
+        outputs, loss = self._outputs(inputs, targets, weights)
+        weight = tf.reduce_sum(weights)
+        right = tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
+        self._totals.assign_add(tf.stack([loss * weight, right, weight, 1.0]))
+
+    def _outputs(self, inputs, targets, weights):
+        """A batch's outputs and its loss."""
+        raise NotImplementedError
+
+
+class CompiledEpochs(_Pass):
+    """Epochs of mini-batch training of any `keras.Model`, each of them one call of one compiled function; see `_Pass`.
+
+    Args:
+        optimizer: a `keras.optimizers.Optimizer`, with its schedule and clipping.
+    """
+
+    def __init__(self, model, loss, optimizer, inputs, targets, weights, **how):
+        super().__init__(model, loss, inputs, targets, weights, **how)
+        self.optimizer = optimizer
+        optimizer.build(model.trainable_variables)
+
+    def replace(self, inputs, targets, weights):
+        """Trains on other arrays of the same shapes from now on."""
+        self._epochs.replace((inputs, targets, np.asarray(weights, np.float32)))
+        self.data = self._epochs.data
+
+    def average(self):
+        """Gives the weights the averages that the optimizer has kept of them, where it has."""
+        if self.optimizer.use_ema:
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside it the weights are as `average` makes them."""
+        kept = [variable.numpy() for variable in self.model.trainable_variables] if self.optimizer.use_ema else []
+        self.average()
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, kept, strict=False):
+                variable.assign(value)
+
+    def _outputs(self, inputs, targets, weights):
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
             loss = self.loss(targets, outputs, weights)
             total = loss + tf.add_n(self.model.losses) if self.model.losses else loss
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(total, variables), variables)
-        weight = tf.reduce_sum(weights)
-        right = tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
-        self._totals.assign_add(tf.stack([loss * weight, right, weight, 1.0]))
+        return outputs, loss
+
+
+class CompiledScores(_Pass):
+    """The loss and the metric of examples that are not trained on; see `_Pass`."""
+
+    def _outputs(self, inputs, targets, weights):
+        outputs = self.model(inputs, training=False)
+        return outputs, self.loss(targets, outputs, weights)
 
 
 def knows_xla(model):
@@ -360,7 +412,16 @@ def make_optimizer(recipe, steps):
         raise InputError(
             f"training.optimizer: unknown optimizer '{recipe.optimizer}'{nearest(recipe.optimizer, known)}"
         ) from None
-    return optimizer(learning_rate=rate, global_clipnorm=recipe.clip_norm)
+    if recipe.clip_norm and recipe.clip_value:
+        raise InputError("training.clip_value: give either clip_norm or clip_value")
+    others = {"weight_decay": recipe.weight_decay, "momentum": recipe.momentum}
+    others = {name: value for name, value in others.items() if value is not None}
+    for name in others:
+        if name not in inspect.signature(optimizer).parameters:
+            raise InputError(f"training.{name}: the optimizer '{recipe.optimizer}' has none")
+    averaging = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
+    clipping = {"global_clipnorm": recipe.clip_norm, "clipvalue": recipe.clip_value}
+    return optimizer(learning_rate=rate, **clipping, **averaging, **others)
 
 
 def make_loss(preset):

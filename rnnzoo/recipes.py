@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from rnnzoo.building import as_taught, build, create_task
 from rnnzoo.checkpoints import Checkpoints, Position, finite
-from rnnzoo.epochs import CompiledEpochs, make_loss, make_optimizer, steps_per_epoch
+from rnnzoo.epochs import CompiledEpochs, CompiledScores, make_loss, make_optimizer, steps_per_epoch
 from rnnzoo.errors import InputError, TrainingError
 from rnnzoo.files import remove
 from rnnzoo.registry import factory_arguments, load_preset
-from rnnzoo.rounding import RoundingRefused, round_weights
+from rnnzoo.rounding import RoundingRefused, round_to, round_weights
 from rnnzoo.tasks._task import key, no_longer_than
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
@@ -38,7 +38,10 @@ class Trained(NamedTuple):
 def fit(
     preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset(), kept=None, depth=0
 ):
-    """The preset's model after its recipe: pretraining, epochs, rounding.
+    """The preset's model after its recipe: pretraining, epochs, averaging, rounding.
+
+    Where the task has a validation part, its loss and metric stand beside those of training, with the averaged weights
+    where the recipe averages them.
 
     Args:
         preset: the `Preset`.
@@ -71,7 +74,8 @@ def fit(
         never_in_it = frozenset(never | set(map(key, held_out.inputs)))
         history += _pretrain(model, preset, progress, never_in_it, kept, depth + 1, finished=at is not None)
     stages = _stages(recipe, task, training, bool(own or never), stage)
-    log = _Log(logs, history[len(history) - done :], task.metric)
+    validation = None if own else _validation(preset, model, task)
+    log = _Log(logs, history[len(history) - done :])
     optimizer = None
     if done == len(stages) * recipe.epochs:
         kept.restore(model)
@@ -86,12 +90,17 @@ def fit(
             kept.save(model, optimizer, Position(depth, done, history, examples))
         for epoch in range(done - index * recipe.epochs, recipe.epochs):
             started = time.perf_counter()
-            loss, right = _epoch(epochs, recipe, done, kept.check)
+            loss, right = _epoch(epochs, recipe, task, done, kept.check)
             if not math.isfinite(loss):
                 what = f"the loss of epoch {epoch + 1}, step {epochs.steps_run} is {loss}"
-                _stop(preset, name, what, kept, model, epochs, Position(depth, done, history, examples))
+                _stop(preset, task, name, what, kept, model, epochs, Position(depth, done, history, examples))
             done += 1
             figures = {"loss": loss, task.metric: right}
+            if validation:
+                with epochs.averaged():
+                    figures |= dict(zip(("val_loss", f"val_{task.metric}"), validation.run(), strict=True))
+            if done == len(stages) * recipe.epochs:
+                epochs.average()
             seconds = round(time.perf_counter() - started, 4)
             history.append({"stage": name, "epoch": epoch + 1, **figures, "seconds": seconds})
             log.add(done, figures)
@@ -99,29 +108,31 @@ def fit(
             if kept.due(epoch + 1 == recipe.epochs):
                 if not finite(model):
                     what = f"the weights after epoch {epoch + 1}, step {epochs.steps_run} are not finite"
-                    _stop(preset, name, what, kept, model, epochs, Position(depth, done - 1, history[:-1], examples))
+                    _stop(preset, task, name, what, kept, model, epochs, Position(depth, done - 1, history[:-1], examples))
                 kept.save(model, optimizer, Position(depth, done, history, examples))
             kept.check()
     log.close()
     return Trained(model, history, _round(model, recipe), sum(examples), _examples_sha256(training))
 
 
-def _epoch(epochs, recipe, done, between=None):
+def _epoch(epochs, recipe, task, done, between=None):
     """The epoch after so many others: its order, and with a curriculum its rate, follow from their number."""
     if recipe.curriculum:
         epochs.optimizer.learning_rate = _rate(recipe, done)
+    if recipe.augment:
+        epochs.replace(*task.augment(*epochs.arrays, np.random.default_rng([recipe.seed, done, 1])))
     order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
     return epochs.run(order, between)
 
 
-def _stop(preset, stage, what, kept, model, epochs, before):
+def _stop(preset, task, stage, what, kept, model, epochs, before):
     """Ends a run that cannot go on: the last checkpoint becomes that of a `Position`, and what could be tried is said."""
     at = kept.position(before.depth)
     if at is not None and at.done < before.done:
         # Once more from the last checkpoint, a second or so: to keep the weights of every epoch would take longer.
         kept.restore(model, epochs.optimizer)
         for done in range(at.done, before.done):
-            _epoch(epochs, preset.training, done, kept.check)
+            _epoch(epochs, preset.training, task, done, kept.check)
         if finite(model):
             kept.save(model, epochs.optimizer, before)
     of_stage = "" if stage == "training" else f" ({stage})"
@@ -142,13 +153,13 @@ def _otherwise(preset):
 class _Log:
     """TensorBoard logs of the epochs, those that were before included."""
 
-    def __init__(self, folder, history, metric):
+    def __init__(self, folder, history):
         self._writer = None
         if folder is not None:
             remove(folder)  # of a run that goes on: it may hold what came after its last checkpoint
             self._writer = tf.summary.create_file_writer(str(folder))
         for done, row in enumerate(history, 1):
-            self.add(done, {name: row[name] for name in ("loss", metric)})
+            self.add(done, {name: value for name, value in row.items() if name not in ("stage", "epoch", "seconds")})
 
     def add(self, done, figures):
         """Writes the figures of an epoch."""
@@ -199,22 +210,29 @@ def prepare(preset, model, task, examples, optimizer=None):
     With an optimizer of its own, or one that goes on from a stage before.
     """
     recipe = preset.training
+    model, *arrays, how = _taught(preset, model, task, examples)
+    optimizer = optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size))
+    return CompiledEpochs(model, make_loss(preset), optimizer, *arrays, **how)
+
+
+def _validation(preset, model, task):
+    """The `CompiledScores` of the task's validation part, or `None` where it has none."""
+    examples = task.validation()
+    if examples is None:
+        return None
+    model, *arrays, how = _taught(preset, model, task, examples)
+    return CompiledScores(model, make_loss(preset), *arrays, **how)
+
+
+def _taught(preset, model, task, examples):
+    """What `CompiledEpochs` and `CompiledScores` take: the model as it is trained, arrays, and a dict of the rest."""
     checked = [task.input.check(raw) for raw in examples.inputs]
     model, inputs, targets, weights = as_taught(preset, model, task, checked, examples.answers)
     # Short sequences are not worth the compiling of several lengths.
     lengths = np.array([task.input.steps(raw) for raw in checked])
     ragged = not isinstance(inputs, dict) and task.input.pads and lengths.max() >= LEAST_TIMESTEPS
-    return CompiledEpochs(
-        model,
-        make_loss(preset),
-        optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size)),
-        inputs,
-        targets,
-        weights,
-        batch_size=recipe.batch_size,
-        correct=task.answer.correct,
-        lengths=lengths if ragged else None,
-    )
+    how = {"batch_size": preset.training.batch_size, "correct": task.answer.correct, "lengths": lengths if ragged else None}
+    return model, inputs, targets, weights, how
 
 
 def _first(preset):
@@ -257,13 +275,15 @@ def _hand_over(preset, to, source, model, trained):
 
 
 def _round(model, recipe):
-    """Rounds where the recipe says so; why not, where that is refused."""
+    """Rounds where the recipe says so; why not to integers, where that is refused."""
+    refused = None
     if recipe.round_weights:
         try:
             round_weights(model)
         except RoundingRefused as error:
-            return str(error)
-    return None
+            refused = str(error)
+    round_to(model, recipe.storage)
+    return refused
 
 
 def _examples_sha256(examples):

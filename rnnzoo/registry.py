@@ -43,20 +43,32 @@ class Curriculum(BaseModel):
 
 
 class Training(BaseModel):
-    """The recipe."""
+    """The recipe.
+
+    Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
+    decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
+    With `augment` the task varies its training examples anew for every epoch. `storage` is what the weights are rounded to
+    at the end, and stored as.
+    """
 
     model_config = _STRICT
     loss: str
     reduction: Literal["mean", "sum"] = "mean"
     optimizer: str = "adam"
     learning_rate: float = Field(gt=0)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float | None = Field(None, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)
+    clip_value: float | None = Field(None, gt=0)
+    average: float | None = Field(None, gt=0, lt=1)
+    augment: bool = False
     batch_size: int = Field(64, ge=1)
     epochs: int = Field(ge=1)
     seed: int = Field(0, ge=0, lt=2**32)
     round_weights: bool = False
+    storage: Literal["float32", "float16"] = "float32"
     pretrain: Pretrain | None = None
     curriculum: Curriculum | None = None
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import sha256
+from rnnzoo.building import save_weights, sha256
 from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
@@ -51,7 +51,7 @@ def write_result(work, predictor, trained, kept, progress):
                     shutil.copyfile(work.folder / name, folder / name)
             if (work.folder / LOGS).is_dir():
                 shutil.copytree(work.folder / LOGS, folder / LOGS)
-            trained.model.save_weights(folder / WEIGHTS)
+            save_weights(trained.model, folder / WEIGHTS, preset.training.storage)
             metadata = _metadata(predictor, trained, metrics, work.about["data"], folder)
             _write_history(folder / HISTORY, trained.history)
             progress("exporting", 0, 1, {})

@@ -1,4 +1,4 @@
-"""Rounding trained weights to the integers that they have converged to, for networks that are sums."""
+"""Rounding trained weights: to the integers that they have converged to, for networks that are sums; to 16 bits."""
 
 import numpy as np
 
@@ -35,6 +35,22 @@ def round_weights(model):
     for variable, value in weights.values():
         variable.assign(np.round(value))
     return float(moves[path])
+
+
+def round_to(model, dtype):
+    """Rounds every weight to the nearest number that a float type such as float16 has; nothing where it has them all.
+
+    Raises:
+        TrainingError: a weight is too large for it. Nothing is changed.
+    """
+    with np.errstate(over="ignore"):
+        rounded = [variable.numpy().astype(dtype) for variable in model.weights if variable.dtype == "float32"]
+    variables = [variable for variable in model.weights if variable.dtype == "float32"]
+    for variable, value in zip(variables, rounded, strict=True):
+        if not np.isfinite(value).all():
+            raise TrainingError(f"{variable.path}: a weight is too large for {dtype}; try training.storage=float32")
+    for variable, value in zip(variables, rounded, strict=True):
+        variable.assign(value.astype(np.float32))
 
 
 def _fold(model):

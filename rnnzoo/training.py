@@ -44,8 +44,8 @@ def train(
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
-    (the model card), `saved_model/NAME/1/`, `learned.json` where the task takes a vocabulary or the like from the examples, and
-    `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
+    (the model card), `saved_model/NAME/1/`, `learned.json` where the task takes a vocabulary or the like from the
+    examples, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
 
     A run that is ended before it is complete, however that comes, goes on with `resume`, and its weights and scores are then
     bit for bit those of a run that was not (on the same machine, on CPUs; with GPUs, where operations are deterministic).

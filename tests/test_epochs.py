@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.epochs import CompiledEpochs, make_optimizer, steps_per_epoch
+from rnnzoo.epochs import CompiledEpochs, CompiledScores, make_optimizer, steps_per_epoch
 
 EXAMPLES, BATCH, EPOCHS, TIMESTEPS = 10, 4, 3, 5  # the last batch of an epoch has two examples
 LENGTHS = np.array([5, 3, 1, 4, 2, 5, 3, 2, 4, 1])
@@ -23,6 +23,10 @@ def recipe(**changes):
         "schedule": "cosine",
         "warmup_epochs": 0.0,
         "clip_norm": 0.5,
+        "clip_value": None,
+        "momentum": None,
+        "weight_decay": None,
+        "average": None,
         "curriculum": None,
         "epochs": EPOCHS,
     }
@@ -220,6 +224,57 @@ def test_warmup_climbs_to_the_learning_rate():
     assert decaying[-1] == pytest.approx(0.0, abs=1e-8)
 
 
+def test_the_average_is_that_of_the_weights_after_every_step(problem):
+    model = problem[0]
+    plain, epochs = (
+        compiled_epochs(problem, batch_size=EXAMPLES, model=clone(model)),
+        compiled_epochs(problem, batch_size=EXAMPLES, average=0.7),
+    )
+    average = None
+    for order in orders():  # an epoch is a step
+        plain.run(order)
+        epochs.run(order)
+        now = [variable.numpy() for variable in plain.model.trainable_variables]
+        average = now if average is None else [0.7 * a + 0.3 * w for a, w in zip(average, now, strict=True)]
+    for ours, theirs in zip(model.trainable_variables, now, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+    with epochs.averaged():
+        for ours, theirs in zip(model.trainable_variables, average, strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+    for ours, theirs in zip(model.trainable_variables, now, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+    epochs.average()
+    for ours, theirs in zip(model.trainable_variables, average, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+
+
+def test_scores_are_those_of_evaluate_and_train_nothing(problem):
+    model, loss, inputs, targets, weights, _ = problem
+    before, model_of_its_own = model.get_weights(), clone(model)
+    model_of_its_own.compile(loss=the_loss(loss), jit_compile=False)
+    expected = model_of_its_own.evaluate(inputs, targets, sample_weight=weights, batch_size=EXAMPLES, verbose=0)
+    scores = CompiledScores(model, the_loss(loss), inputs, targets, weights, batch_size=BATCH, correct=right)
+    for _ in range(2):
+        got, share = scores.run()
+        assert got == pytest.approx(expected, rel=1e-5)
+        assert share == np.mean(right(targets, tf.constant(model(inputs)), weights))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_other_arrays_can_take_the_place_of_the_first():
+    model = rnnzoo.one_to_one(features=1, outputs=1, units=1, activation="linear", use_bias=False, readout_bias=False)
+    model.set_weights([np.ones(weights.shape) for weights in model.get_weights()])
+    first, second = np.ones((3, 1), "float32"), np.full((3, 1), 2.0, "float32")
+    optimizer = make_optimizer(recipe(optimizer="sgd", learning_rate=1e-9), steps=1)
+    epochs = CompiledEpochs(
+        model, the_loss("MeanSquaredError"), optimizer, first, first, np.ones(3), batch_size=2, correct=right
+    )
+    assert epochs.run()[0] == pytest.approx(0.0, abs=1e-6)
+    epochs.replace(second, first, np.ones(3))
+    assert epochs.run()[0] == pytest.approx(1.0, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
 def test_the_optimizer_is_the_one_named_with_its_rate_and_clipping(name):
     optimizer = make_optimizer(recipe(optimizer=name, schedule="constant", clip_norm=0.25), steps=4)
@@ -227,6 +282,25 @@ def test_the_optimizer_is_the_one_named_with_its_rate_and_clipping(name):
     assert rates(optimizer, 1) == [pytest.approx(0.02)]
     assert optimizer.global_clipnorm == 0.25
     assert make_optimizer(recipe(optimizer=name, clip_norm=None), steps=4).global_clipnorm is None
+
+
+def test_the_optimizer_has_what_the_recipe_says():
+    given = {
+        "optimizer": "sgd",
+        "clip_norm": None,
+        "clip_value": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.01,
+        "average": 0.99,
+    }
+    optimizer = make_optimizer(recipe(**given), steps=4)
+    assert (optimizer.clipvalue, optimizer.momentum, optimizer.weight_decay) == (0.1, 0.9, 0.01)
+    assert optimizer.use_ema and optimizer.ema_momentum == 0.99
+    assert not make_optimizer(recipe(), steps=4).use_ema
+    with pytest.raises(rnnzoo.InputError, match=r"training\.momentum: the optimizer 'adam' has none"):
+        make_optimizer(recipe(momentum=0.5), steps=4)
+    with pytest.raises(rnnzoo.InputError, match=r"training\.clip_value: give either clip_norm or clip_value"):
+        make_optimizer(recipe(clip_value=0.5), steps=4)
 
 
 def test_steps_hold_every_example():

@@ -291,6 +291,29 @@ def test_stages_and_pretraining(name, ends, each_epoch, tmp_path):
     assert bits(run) == bits(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("end", [2, 4])
+def test_averages_and_examples_that_are_varied(end, each_epoch, tmp_path, monkeypatch):
+    """With a validation part, whose figures stand in the history; ended in the middle, and before the end is kept."""
+    from rnnzoo.tasks.digit_sum import DigitSum
+
+    drawn = []
+
+    def augment(self, inputs, targets, weights, rng):
+        drawn.append(rng.integers(0, 2, len(weights)))
+        return inputs, targets, weights + drawn[-1]
+
+    monkeypatch.setattr(DigitSum, "augment", augment)
+    monkeypatch.setattr(DigitSum, "validation", lambda self: self.first_test())
+    overrides = [*SHORT, "training.augment=true", "training.average=0.9", "training.round_weights=false"]
+    rnnzoo.train("digit-sum", run_dir=tmp_path / "whole", overrides=overrides)
+    assert len(drawn) == 4 and any((drawn[0] != other).any() for other in drawn)
+    rows = list(csv.DictReader((tmp_path / "whole" / "history.csv").read_text().splitlines()))
+    assert all(float(row["val_loss"]) > 0 and 0 <= float(row["val_exact_match"]) <= 1 for row in rows)
+    run = interrupted(tmp_path / "run", end, overrides=overrides)
+    rnnzoo.resume(run)
+    assert bits(run) == bits(tmp_path / "whole")
+
+
 def test_ended_after_training(whole, tmp_path):
     def progress(stage, done, total, figures):
         if stage == "scoring held_out":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rnnzoo
-from rnnzoo.rounding import LIMIT, RoundingRefused, round_weights
+from rnnzoo.rounding import LIMIT, RoundingRefused, round_to, round_weights
 
 MODELS = {
     "one layer": lambda: rnnzoo.many_to_one(vocabulary_size=5, outputs=1, units=1, activation="linear"),
@@ -71,3 +71,26 @@ def test_what_has_not_converged_is_refused(kind, rng):
 def test_tanh_cannot_be_scaled():
     with pytest.raises(RoundingRefused, match="cannot be scaled"):
         round_weights(rnnzoo.many_to_one(features=2, outputs=1, units=1))
+
+
+def test_sixteen_bits(rng):
+    model = rnnzoo.many_to_one(features=3, outputs=2, units=4, dropout=0.5)
+    before = model.get_weights()
+    round_to(model, "float32")
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    round_to(model, "float16")
+    changed = 0
+    for old, new in zip(before, model.get_weights(), strict=True):
+        if old.dtype == np.float32:
+            np.testing.assert_array_equal(new, old.astype(np.float16))
+            changed += (old != new).sum()
+        else:  # the state of dropout's random numbers
+            np.testing.assert_array_equal(old, new)
+    assert changed > 10
+    model.get_layer("readout").kernel.assign(np.full((4, 2), 7e4))
+    kept = model.get_weights()
+    with pytest.raises(rnnzoo.TrainingError, match=r"readout/kernel: a weight is too large for float16"):
+        round_to(model, "float16")
+    for old, new in zip(kept, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -37,6 +37,25 @@ def test_the_run_folder(run):
     assert json.loads((run.path / "metadata.json").read_text())["metrics"] == run.metrics
 
 
+def test_weights_of_sixteen_bits(tmp_path):
+    """Files of half the size, with what the scores were measured with."""
+    overrides = ["model.units=100", "training.round_weights=false", "training.epochs=1", "task_options.max_timesteps=2"]
+    whole = rnnzoo.train("digit-sum", run_dir=tmp_path / "whole", overrides=overrides)
+    half = rnnzoo.train("digit-sum", run_dir=tmp_path / "half", overrides=[*overrides, "training.storage=float16"])
+    sizes = [(run.path / "model.weights.h5").stat().st_size for run in (whole, half)]
+    assert sizes[0] - sizes[1] == pytest.approx(2 * whole.model.count_params(), rel=0.1)
+    loaded = rnnzoo.from_preset(half.path)
+    for stored, measured, full in zip(*(one.model.get_weights() for one in (loaded, half, whole)), strict=True):
+        np.testing.assert_array_equal(stored, measured)
+        np.testing.assert_array_equal(stored, full.astype(np.float16))
+    assert rnnzoo.evaluate(loaded) == half.metrics
+
+
+def test_what_does_not_vary_its_examples(tmp_path):
+    with pytest.raises(rnnzoo.InputError, match=r"training\.augment: the task does not vary its examples"):
+        rnnzoo.train(CHEAP, run_dir=tmp_path / "run", overrides=[*SHORT, "training.augment=true"])
+
+
 def test_tensorboard_logs(tmp_path):
     pytest.importorskip("tensorboard", reason="TensorBoard logs are the extra `tensorboard`")
     rnnzoo.train(CHEAP, run_dir=tmp_path / "run", overrides=SHORT, tensorboard=True)
@@ -83,7 +102,8 @@ def trained(name, *overrides):
     from rnnzoo.building import create_task
     from rnnzoo.recipes import fit
 
-    short = SHORT if name.startswith("digit-sum") else ["training.epochs=1", "training.batch_size=512", "model.units=8"]
+    large = load_preset(name).metadata()["parameters"] > 10_000
+    short = ["training.epochs=1", "training.batch_size=512", "model.units=8"] if large else SHORT
     preset = load_preset(name, [*FAST.get(name, short), *overrides])
     return fit(preset, create_task(preset))
 

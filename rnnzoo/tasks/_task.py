@@ -66,6 +66,24 @@ class Task:
         found = {name: described[name] for name in self.learns}
         return None if not found or None in found.values() else found
 
+    def validation(self):
+        """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""
+        return None
+
+    def augment(self, inputs, targets, weights, rng):
+        """Training arrays of examples, varied for one epoch, for recipes with `training.augment`.
+
+        Args:
+            inputs: what the model takes, an array or a dict of arrays (examples, ...).
+            targets: (examples, ...).
+            weights: how much each target counts.
+            rng: a `np.random.Generator`.
+
+        Returns:
+            The three, of the same shapes; what was given is not changed.
+        """
+        raise InputError("training.augment: the task does not vary its examples")
+
     def up_to(self, timesteps, stage):
         """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
 

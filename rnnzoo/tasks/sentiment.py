@@ -1,6 +1,7 @@
 """Whether a sentence about a film speaks for it or against it."""
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Sentiment(Task):
         vocabulary: how many words have an id of their own at the most.
         rare: words that the training part has at most so many times are taken for unknown, so that what is unknown is
             learned, too.
+        word_dropout: the share of words that are taken for unknown in training, with `training.augment`.
         split_seed: of the split; no part of a training run's seed.
     """
 
@@ -47,10 +49,12 @@ class Sentiment(Task):
     source = "sentence polarity data set v1.0 (Pang and Lee 2005), github.com/nltk/nltk_data, CC BY 4.0"
     learns = ("vocabulary", "labels")
 
-    def __init__(self, vocabulary: int = 6000, rare: int = 1, split_seed: int = 0):
+    def __init__(self, vocabulary: int = 6000, rare: int = 1, word_dropout: float = 0.15, split_seed: int = 0):
         if vocabulary < 1 or rare < 0:
             raise InputError(f"task_options: vocabulary={vocabulary} and rare={rare}; expected at least 1 and 0")
-        self.most, self.rare, self.split_seed = vocabulary, rare, split_seed
+        if not 0 <= word_dropout < 1:
+            raise InputError(f"task_options.word_dropout={word_dropout}: expected from 0 up to but not including 1")
+        self.most, self.rare, self.word_dropout, self.split_seed = vocabulary, rare, word_dropout, split_seed
         self._set(None, LABELS)
 
     def _set(self, vocabulary, labels):
@@ -73,8 +77,13 @@ class Sentiment(Task):
         return self._parts[0]
 
     def validation(self):
-        """The `Examples` that choices are made by: neither trained on nor those of `tests`."""
+        """See `Task`."""
         return self._parts[1]
+
+    def augment(self, inputs, targets, weights, rng):
+        """Some words are taken for unknown, others in every epoch (word dropout; Iyyer et al. 2015)."""
+        dropped = (rng.random(inputs.shape) < self.word_dropout) & (inputs != 0)
+        return np.where(dropped, self.input.unknown, inputs).astype(inputs.dtype), targets, weights
 
     def tests(self):
         return {"held_out": lambda: self._parts[2]}
@@ -123,7 +132,7 @@ class Sentiment(Task):
 def words_and_pairs(text):
     """A text's words, and each two that follow each other."""
     found = words(text)
-    return [*found, *zip(found, found[1:], strict=False)]
+    return [*found, *itertools.pairwise(found)]
 
 
 def _sentences(label):

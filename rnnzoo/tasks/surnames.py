@@ -69,7 +69,7 @@ class Surnames(Task):
         return self._parts[0]
 
     def validation(self):
-        """The `Examples` that choices are made by: neither trained on nor those of `tests`."""
+        """See `Task`."""
         return self._parts[1]
 
     def tests(self):
