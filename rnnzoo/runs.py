@@ -2,8 +2,8 @@
 
 While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's `data.csv`,
 `learned.json`, `state.json`, `checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run
-folder is put together there too, as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and stays one until a run
-that replaces it is complete.
+folder is put together there too, as `result/`, and then moved up. So a folder with `metadata.json` at its top is a
+complete run, and stays one until a run that replaces it is complete.
 """
 
 import contextlib
