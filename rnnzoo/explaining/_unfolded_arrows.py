@@ -85,9 +85,14 @@ class _Arrows:
 
     def _pool(self, link):
         axis = self.of.parts[link.source].axis
+        end = self.of.nodes[link.target, None]
         for t in self.of.steps[axis]:
-            if t != ELLIPSIS and self.of.used(axis, t):
-                self._add(link, (link.source, t), (link.target, None))
+            if t == ELLIPSIS or not self.of.used(axis, t):
+                continue
+            start, path = self.of.nodes[link.source, t], None
+            if abs(start.x - end.x) > self.of.pitch / 2:  # up, and along the row where all meet
+                path = around([(start.x, start.y - start.radius), (start.x, end.y), (end.box[0], end.y)], 14)
+            self._add(link, (link.source, t), (link.target, None), path=path)
 
     def _initial(self, link):
         source, target = self.of.parts[link.source], self.of.parts[link.target]
