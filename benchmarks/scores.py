@@ -16,8 +16,10 @@ import tempfile
 from pathlib import Path
 
 import rnnzoo
-from rnnzoo.cards import card, update_readme
-from rnnzoo.registry import CARD, LEARNED, METADATA, SEEDS, WEIGHTS, presets_folder
+from rnnzoo.cards import card, results_csv, results_page, update_readme
+from rnnzoo.curves import draw_curve, is_of
+from rnnzoo.drawing import draw
+from rnnzoo.registry import CARD, CURVE, DIAGRAM, HISTORY, LEARNED, METADATA, SEEDS, WEIGHTS, presets_folder
 
 SEED_COUNT = 3
 
@@ -26,33 +28,37 @@ def main():
     """Parses the command line and does it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", help="presets to train; every one if none is named")
-    parser.add_argument("--tables", action="store_true", help="train nothing; rewrite cards and README")
+    parser.add_argument("--tables", action="store_true", help="train nothing; rewrite cards, tables and README")
+    parser.add_argument("--seeds", type=int, default=SEED_COUNT, help=f"how many of them; {SEED_COUNT} if not given")
     arguments = parser.parse_args()
     if not arguments.tables:
         for name in arguments.presets or rnnzoo.list_presets():
-            score(rnnzoo.load_preset(name))
+            score(rnnzoo.load_preset(name), arguments.seeds)
     for name in rnnzoo.list_presets():
         write_card(rnnzoo.load_preset(name))
+    for name, text in (("RESULTS.md", results_page()), ("results.csv", results_csv())):
+        (presets_folder() / name).write_text(text, encoding="utf-8")
     readme = Path(__file__).parent.parent / "README.md"
     readme.write_text(update_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def score(preset):
+def score(preset, count):
     """Trains a preset with its own seed and the ones after it, and writes weights, metadata and seeds into its folder."""
     seeds, twin = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
-        for seed in range(preset.training.seed, preset.training.seed + SEED_COUNT):
+        for seed in range(preset.training.seed, preset.training.seed + count):
             run = rnnzoo.train(preset.name, seed=seed, run_dir=Path(scratch) / str(seed))
             seeds[str(seed)] = run.metrics
             report(preset.name, seed, run.metadata["training_seconds"], run.metrics)
             if preset.twin:
                 twin[str(seed)] = score_twin(preset, seed)
                 report(f"{preset.name} (twin)", seed, 0, twin[str(seed)])
-        result = {"command": f"python benchmarks/scores.py {preset.name}", "seeds": seeds}
+        how = "" if count == SEED_COUNT else f" --seeds {count}"
+        result = {"command": f"python benchmarks/scores.py {preset.name}{how}", "seeds": seeds}
         if twin:
             result["twin"] = {"description": preset.twin.description, "seeds": twin}
         shipped = Path(scratch) / str(preset.training.seed)
-        for file in (WEIGHTS, METADATA, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
+        for file in (WEIGHTS, METADATA, HISTORY, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
             shutil.copyfile(shipped / file, presets_folder() / preset.name / file)
     (presets_folder() / preset.name / SEEDS).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
@@ -73,8 +79,12 @@ def score_twin(preset, seed):
 
 
 def write_card(preset):
-    """Writes the model card of a preset that has weights."""
+    """Writes the model card of a preset that has weights, and its pictures."""
     if preset.has_weights:
+        draw(rnnzoo.build(preset), preset.folder / DIAGRAM)
+        history, curve = preset.folder / HISTORY, preset.folder / CURVE
+        if history.is_file() and not (curve.is_file() and is_of(curve, history)):
+            draw_curve(history, curve)
         path = preset.folder / SEEDS
         seeds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         (preset.folder / CARD).write_text(card(preset, preset.metadata(), seeds), encoding="utf-8")

@@ -56,7 +56,7 @@ ALLOWED = {  # what a floor may import from outside rnnzoo and the standard libr
     0: {"keras", "tensorflow", "numpy"},
     1: {"keras", "tensorflow", "numpy"},
     2: {"pydantic"},
-    3: {"keras", "tensorflow", "numpy", "matplotlib"},
+    3: {"keras", "tensorflow", "numpy", "matplotlib", "h5py"},
     4: {"keras", "tensorflow", "numpy", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert"},
     5: {"click", "rich"},
 }

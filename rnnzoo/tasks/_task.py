@@ -84,6 +84,18 @@ class Task:
         """
         raise InputError("training.augment: the task does not vary its examples")
 
+    def rows(self, path):
+        """The examples of a user's file in a format of the task's own, such as a column format or a folder a class.
+
+        Args:
+            path: the file or folder.
+
+        Returns:
+            `None` where the path has another format (then it is read as CSV, TSV or JSONL); else an iterator of (where,
+            input, answer as text), or of (where, None, None, what is wrong) for what cannot be read as an example.
+        """
+        return None
+
     def up_to(self, timesteps, stage):
         """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
 
