@@ -12,6 +12,7 @@ import rnnzoo
 from rnnzoo import tasks
 from rnnzoo.building import create_task, learned_text, new_task
 from rnnzoo.cli.main import cli
+from rnnzoo.predicting import Predictor
 from rnnzoo.registry import LEARNED, METADATA, SEEDS, UNFINISHED, load_preset
 from rnnzoo.running import load
 from rnnzoo.runs import Workspace
@@ -138,6 +139,22 @@ def test_they_travel_in_every_export(format, mine, tmp_path, monkeypatch):
         runner = load(tmp_path / "out")
         assert runner.predict(ASKED) == zoo.predict(ASKED)
         np.testing.assert_allclose(runner.scores(ASKED), zoo.scores(ASKED), atol=1e-4)
+
+
+def test_a_word_a_line(mine):
+    """In one direction it streams, words at a time; in both it says why it cannot."""
+    preset = load_preset(mine, ["model.bidirectional=false"])
+    zoo = Predictor(rnnzoo.build(preset, seed=1), preset, create_task(preset))
+    stream, found = zoo.stream(), []
+    for word in ("The", "film", "was", b"GREAT", "!", "☃"):
+        found.append(word.decode() if isinstance(word, bytes) else word)
+        assert stream.push(word) == zoo.predict([" ".join(found)])[0]
+        np.testing.assert_allclose(stream.scores, zoo.scores([" ".join(found)])[0], atol=1e-5)
+    with pytest.raises(rnnzoo.InputError, match=r"timestep 7: 'so good' is 2 words \(so, good\); expected one a timestep"):
+        stream.push("so good")
+    assert not stream.takes("") and zoo.predict([["The", "film"]]) == zoo.predict(["the film"])
+    done = CliRunner().invoke(cli, ["predict", str(mine), "--stream", "-"], input="good\n")
+    assert done.exit_code == 2 and "both directions" in done.output and len(done.output.splitlines()) == 1
 
 
 def test_an_unfinished_run_has_its_words(mine, tmp_path):
