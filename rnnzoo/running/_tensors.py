@@ -19,9 +19,8 @@ def front(about, checked):
         int32 token ids (batch, timesteps), right-padded with 0, or float32 vectors, (batch, width) or
         (batch, timesteps, width), right-padded with `padding` where there is one.
     """
-    return {"text": _ids, "words": _word_ids, "bits": _bits, "number": _digits, "vectors": _vectors}[about["kind"]](
-        about, checked
-    )
+    fronts = {"text": _ids, "words": _word_ids, "bits": _bits, "number": _digits, "vectors": _vectors, "image": _images}
+    return fronts[about["kind"]](about, checked)
 
 
 def dtype(about):
@@ -92,6 +91,11 @@ def _vectors(about, vectors):
     for row, one in zip(padded, vectors, strict=True):
         row[: len(one)] = one
     return padded
+
+
+def _images(about, images):
+    levels = np.array(images, np.uint8).reshape(len(images), *about["shape"])
+    return levels.astype(np.float32) * np.float32(1 / 255)
 
 
 def named(about, values):

@@ -169,7 +169,7 @@ def key(raw):
 def plain(raw):
     """A raw input as values that JSON has: an array as nested lists of the shortest decimal numbers."""
     if isinstance(raw, np.ndarray):
-        return [plain(part) for part in raw]
+        return raw.tolist() if raw.dtype.kind in "iu" else [plain(part) for part in raw]
     return decimal(raw) if isinstance(raw, np.floating) else raw
 
 
