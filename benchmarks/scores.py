@@ -19,7 +19,7 @@ import rnnzoo
 from rnnzoo.cards import card, results_csv, results_page, update_readme
 from rnnzoo.curves import draw_curve, is_of
 from rnnzoo.drawing import draw
-from rnnzoo.registry import CARD, CURVE, DIAGRAM, HISTORY, METADATA, SEEDS, WEIGHTS, presets_folder
+from rnnzoo.registry import CARD, CURVE, DIAGRAM, HISTORY, LEARNED, METADATA, SEEDS, WEIGHTS, presets_folder
 
 SEED_COUNT = 3
 
@@ -57,8 +57,9 @@ def score(preset, count):
         result = {"command": f"python benchmarks/scores.py {preset.name}{how}", "seeds": seeds}
         if twin:
             result["twin"] = {"description": preset.twin.description, "seeds": twin}
-        for file in (WEIGHTS, METADATA, HISTORY):
-            shutil.copyfile(Path(scratch) / str(preset.training.seed) / file, presets_folder() / preset.name / file)
+        shipped = Path(scratch) / str(preset.training.seed)
+        for file in (WEIGHTS, METADATA, HISTORY, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
+            shutil.copyfile(shipped / file, presets_folder() / preset.name / file)
     (presets_folder() / preset.name / SEEDS).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

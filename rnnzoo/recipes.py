@@ -65,7 +65,9 @@ def fit(
     training, held_out = own or (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
-    model = build(preset, seed=recipe.seed)
+    if task.learns and task.learned is None:
+        task.learn(training, *(own or ())[1:])
+    model = build(preset, seed=recipe.seed, task=task)
     at = kept.position(depth)
     done, history, examples = (at.done, list(at.history), list(at.examples)) if at else (0, [], [])
     if recipe.pretrain:

@@ -16,6 +16,8 @@ from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
 CARD, DATA, SEEDS, HISTORY = "README.md", "data", "seeds.json", "history.csv"
+# What the task took from the examples that the weights were trained on: a vocabulary, labels.
+LEARNED = "learned.json"
 # Pictures on the model card.
 DIAGRAM, CURVE = "architecture.svg", "learning-curve.svg"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
@@ -157,6 +159,24 @@ class Preset(BaseModel):
         except ValidationError as error:
             raise InputError(f"data: {_first_error(error, Data)}") from None
         return self.model_copy(update={"data": data})
+
+    def learned(self):
+        """What the task took from the examples (see `rnnzoo.tasks._task.Task.learn`), name -> value.
+
+        `None` where there is no such file, or it is of other options of the task than these.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.folder / LEARNED
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            options = found.pop("task_options")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train again or restore it") from None
+        return found if options == json.loads(json.dumps(self.task_options)) else None
 
     def content(self):
         """What `preset.toml` holds: every key that is not at its default."""

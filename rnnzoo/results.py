@@ -13,7 +13,7 @@ from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
-from rnnzoo.registry import CARD, HISTORY, METADATA, PRESET, WEIGHTS
+from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
 from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
 from rnnzoo.tasks._task import plain
 
@@ -46,7 +46,9 @@ def write_result(work, predictor, trained, kept, progress):
     remove(work.folder / RESULT)  # of a run that was ended here
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:
-            shutil.copyfile(work.folder / PRESET, folder / PRESET)
+            for name in (PRESET, LEARNED):
+                if (work.folder / name).is_file():
+                    shutil.copyfile(work.folder / name, folder / name)
             if preset.own_data is not None:
                 path = preset.own_data.path
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / path.name)
@@ -86,6 +88,7 @@ def _metadata(predictor, trained, metrics, data, folder):
             {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
         ],
         "weights_sha256": sha256(folder / WEIGHTS),
+        **({"learned_sha256": sha256(folder / LEARNED)} if (folder / LEARNED).is_file() else {}),
         "preset_sha256": preset.fingerprint(),
     }
 

@@ -1,9 +1,9 @@
 """Run folders: what one says of itself, who trains it, and how a finished run takes its place.
 
-While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's data, `state.json`,
-`checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put together there too,
-as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and stays one until a run
-that replaces it is complete.
+While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's data, `learned.json`,
+`state.json`, `checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put
+together there too, as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and
+stays one until a run that replaces it is complete.
 """
 
 import contextlib
@@ -18,12 +18,24 @@ from typing import NamedTuple
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
-from rnnzoo.registry import CARD, DATA, HISTORY, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS, load_preset
+from rnnzoo.registry import (
+    CARD,
+    DATA,
+    HISTORY,
+    LEARNED,
+    METADATA,
+    PRESET,
+    SEEDS,
+    STATE,
+    UNFINISHED,
+    WEIGHTS,
+    load_preset,
+)
 
 CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
 SAVED_MODEL, LOGS = "saved_model", "logs"
 # What a complete run holds beside its metadata, or may hold.
-PARTS = (WEIGHTS, CARD, f"{DATA}.csv", SEEDS, HISTORY, SAVED_MODEL, LOGS, PRESET)
+PARTS = (WEIGHTS, LEARNED, CARD, f"{DATA}.csv", SEEDS, HISTORY, SAVED_MODEL, LOGS, PRESET)
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
 
 
@@ -108,8 +120,16 @@ class Workspace:
         self.run, self.folder, self.about, self.new, self._lock = run, run / UNFINISHED, about, new, lock
 
     @classmethod
-    def begin(cls, run, preset, data, about, force):
-        """A new run, from the text of its preset and its data, a pair of its path and the name of the copy; `None` for none.
+    def begin(cls, run, preset, data, about, force, learned=None):
+        """A new run.
+
+        Args:
+            run: its folder.
+            preset: the text of its preset.
+            data: the path of the user's data and the name of the copy, a pair; `None` for none.
+            about: what its `state.json` is to hold.
+            force: whether a run that is there is replaced.
+            learned: the text of what its task has learned; `None` for nothing.
 
         Raises:
             InputError: there is a run folder already and no `force`, or another process trains it.
@@ -133,6 +153,9 @@ class Workspace:
                 path, name = data
                 _copy(Path(path), folder / name)
                 names.append(name)
+            if learned is not None:
+                (folder / LEARNED).write_text(learned, encoding="utf-8")
+                names.append(LEARNED)
             checksums = {name: checksum(folder / name) for name in names}
             about = {"state": RUNNING, **about, "sha256": checksums}
             _write_state(folder, about)

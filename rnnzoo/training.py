@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import keras
 
-from rnnzoo.building import create_task
+from rnnzoo.building import create_task, learned_text, new_task
 from rnnzoo.checkpoints import Checkpoints
 from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError
 from rnnzoo.evaluating import read_split
@@ -56,7 +56,8 @@ def train(
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
-    (the model card), `saved_model/NAME/1/`, and a copy of `data` and `logs/` where `data` and `tensorboard` ask for them.
+    (the model card), `saved_model/NAME/1/`, `learned.json` where the task takes a vocabulary or the like from the
+    examples, and a copy of `data` and `logs/` where `data` and `tensorboard` ask for them.
 
     A run that is ended before it is complete, however that comes, goes on with `resume`, and its weights and scores are then
     bit for bit those of a run that was not (on the same machine, on CPUs; with GPUs, where operations are deterministic).
@@ -97,13 +98,15 @@ def train(
     preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
     _check_tensorboard(tensorboard)
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
-    task = create_task(preset)
+    task = new_task(preset)
     if data is not None:
         source = Source(Path(data), valid, skip_bad, None if columns is None else tuple(columns))
         preset = preset.with_data(source)
     else:
         source = preset.own_data
     own = None if source is None else read_split(source, task, notice)
+    if task.learns:
+        _learn(task, own, source)
     about = {
         "epochs": count_epochs(preset),
         "data": None if source is None else source.path.name,
@@ -111,7 +114,8 @@ def train(
         **versions(),
     }
     copied = None if source is None else (source.path, preset.data.file)
-    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), copied, about, force)
+    text = dumps({"name": preset.name, **preset.content()})
+    work = Workspace.begin(path, text, copied, about, force, learned_text(preset, task))
     return _go_on(work, preset, task, own, progress, notice)
 
 
@@ -196,6 +200,14 @@ def next_run(name):
     while (runs / f"{name}-{number}").exists() or list(runs.glob(f".{name}-{number}.*.partial")):
         number += 1
     return runs / f"{name}-{number}"
+
+
+def _learn(task, own, source):
+    """Takes from a user's examples, or from the task's own, what the task learns from them."""
+    try:
+        task.learn(*([task.train()] if own is None else own))
+    except InputError as error:
+        raise InputError(str(error) if source is None else f"{source.path}: {error}") from None
 
 
 def _check_tensorboard(asked):

@@ -5,6 +5,7 @@ from keras import ops
 
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.layers import OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers.pooling import POOLINGS
 
 
 def numbered(name, index):
@@ -41,6 +42,14 @@ def check_names(recurrent_initializer=None, **activations):
     for argument, name in activations.items():
         _resolve(argument, name, keras.activations, "activation")
     _resolve("recurrent_initializer", recurrent_initializer, keras.initializers, "initializer")
+
+
+def check_pooling(pooling):
+    """Refuses a pooling that is none, and names the nearest that is one."""
+    known = ["last", *POOLINGS]
+    if pooling not in known:
+        hint = nearest(pooling, known) if isinstance(pooling, str) else ""
+        raise InputError(f"pooling={pooling!r}: expected one of {', '.join(known)}{hint}")
 
 
 def _resolve(argument, name, registry, kind):

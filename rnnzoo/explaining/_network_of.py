@@ -8,7 +8,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.explaining._network import Link, Network, Part, Weight, plural
 from rnnzoo.explaining._network_names import name_all, raise_all
 from rnnzoo.explaining._passes import activation_name, not_functional
-from rnnzoo.layers import FeedbackRNN, OneHot, PaddingMask, Readout
+from rnnzoo.layers import FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout
 
 
 def network(model):
@@ -116,6 +116,13 @@ def _concatenate(walker, layer, signals):
     return _Signal(tuple(part for signal in signals for part in signal.parts), signals[0].final)
 
 
+def _pooling(walker, layer, x, mask=None):
+    source, _ = walker.one(x)
+    walker.part(layer.name, "pooled", None, "p", " and ".join(layer.parts) + " over time")
+    walker.link(source, layer.name, "pool")
+    return _Signal((layer.name,))
+
+
 def _dense(walker, layer, x, mask=None, as_weights=False):
     if as_weights:  # it is lent to a layer that feeds outputs back
         return None, None
@@ -196,6 +203,7 @@ _ADDS = {
     (keras.layers.Embedding,): _embedding,
     (keras.layers.Dropout,): _same,
     (keras.layers.Concatenate,): _concatenate,
+    (MaskedPooling,): _pooling,
     (keras.layers.Dense, Readout): _dense,
     (keras.layers.Bidirectional,): _bidirectional,
     (FeedbackRNN,): _feedback,

@@ -5,6 +5,7 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.exporting._onnx_activations import BUILT_IN, activate, name_of
 from rnnzoo.exporting._onnx_graph import Graph
+from rnnzoo.layers.pooling import LEAST
 
 
 def _array(variable):
@@ -216,6 +217,41 @@ def dropout(graph, layer, x, training=None):
     return x
 
 
+def masked_pooling(graph, layer, x, mask=None):
+    """(batch, timesteps, width) -> the mean and the maximum over the used timesteps, those that the layer has."""
+    if mask is None:
+        kinds = {"mean": "ReduceMean", "max": "ReduceMax"}
+        found = [graph.op(kinds[part], x, axes=[1], keepdims=0) for part in layer.parts]
+        return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
+    used = graph.op("Unsqueeze", mask, graph.integers(-1))  # (batch, timesteps, 1)
+    count = graph.op("ReduceSum", graph.op("Cast", used, to=_FLOAT), graph.integers(1), keepdims=0)  # (batch, 1)
+    zero, found = graph.constant(np.float32(0)), []
+    for part in layer.parts:
+        if part == "mean":
+            total = graph.op("ReduceSum", graph.op("Where", used, x, zero), graph.integers(1), keepdims=0)
+            found.append(graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1)))))
+        else:
+            largest = graph.op("Where", used, x, graph.constant(np.float32(LEAST)))
+            largest = graph.op("ReduceMax", largest, axes=[1], keepdims=0)
+            found.append(graph.op("Where", graph.op("Greater", count, zero), largest, zero))
+    return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
+
+
+def pooling_step(graph, layer, x, states):
+    """What is pooled, and the new states."""
+    before, *kept = states
+    count, found, new = graph.op("Add", before, graph.constant(np.float32(1))), [], []
+    for part, state in zip(layer.parts, kept, strict=True):
+        if part == "mean":
+            new.append(graph.op("Add", state, x))
+            found.append(graph.op("Div", new[-1], count))
+        else:
+            begun = graph.op("Greater", before, graph.constant(np.float32(0)))
+            new.append(graph.op("Where", begun, graph.op("Max", state, x), x))
+            found.append(new[-1])
+    return [found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1), count, *new]
+
+
 def expand_dims(graph, operation, x):
     return graph.op("Unsqueeze", x, graph.integers(operation.axis))
 
@@ -252,6 +288,8 @@ EMITTERS = {
     "Bidirectional": bidirectional,
     "Concatenate": concatenate,
     "Dropout": dropout,
+    "MaskedPooling": masked_pooling,
+    "PoolingStep": pooling_step,
     "ExpandDims": expand_dims,
     "GetItem": get_item,
     "Cast": cast,

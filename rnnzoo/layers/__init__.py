@@ -3,7 +3,8 @@
 from rnnzoo.layers.feedback import FeedbackRNN
 from rnnzoo.layers.initializers import Shift
 from rnnzoo.layers.inputs import OneHot, PaddingMask
+from rnnzoo.layers.pooling import MaskedPooling, PoolingStep
 from rnnzoo.layers.readout import Readout
 from rnnzoo.layers.simple_rnn import SimpleRNN
 
-__all__ = ["FeedbackRNN", "OneHot", "PaddingMask", "Readout", "Shift", "SimpleRNN"]
+__all__ = ["FeedbackRNN", "MaskedPooling", "OneHot", "PaddingMask", "PoolingStep", "Readout", "Shift", "SimpleRNN"]

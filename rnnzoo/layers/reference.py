@@ -117,6 +117,31 @@ def backward(
     }
 
 
+def pool(x, how, mask):
+    """(batch, timesteps, width) -> (batch, width): the "mean" or the "max" over time, as `MaskedPooling`.
+
+    Args:
+        x: (batch, timesteps, width).
+        how: "mean" or "max".
+        mask: (batch, timesteps) bool, True where the timestep is used; where none is, zeros come out.
+    """
+    pooled = np.zeros((x.shape[0], x.shape[2]), x.dtype)
+    for row, (vectors, used) in enumerate(zip(x, mask, strict=True)):
+        if used.any():
+            pooled[row] = vectors[used].mean(axis=0) if how == "mean" else vectors[used].max(axis=0)
+    return pooled
+
+
+def pool_back(x, pooled, d_pooled, how, mask):
+    """The gradient of a loss with respect to `pool`'s x, from that with respect to what it gave, (batch, width).
+
+    Of a mean every used timestep has an equal part; of a maximum those have it, in equal parts, that are the largest.
+    """
+    used = np.broadcast_to(mask[..., None], x.shape)
+    parts = used if how == "mean" else used & (x == pooled[:, None])
+    return np.where(parts, d_pooled[:, None] / np.maximum(parts.sum(axis=1, keepdims=True), 1), 0.0)
+
+
 def functions(activation):
     """z -> h, and (z, h, dh) -> dz, of a key of `ACTIVATIONS`; what is functions already, as it is."""
     if not isinstance(activation, str):

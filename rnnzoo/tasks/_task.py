@@ -29,10 +29,13 @@ class Task:
         metric: the name of the share of answers that are right.
         description: what goes in and what comes out, in words.
         source: where the examples come from, and under which licence.
+        learns: the names of what is taken from the examples, such as a vocabulary, and travels with the weights: of entries
+            of the input's and the answer's descriptions.
     """
 
     metric = "exact_match"
     source = "generated"
+    learns = ()
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
@@ -41,6 +44,27 @@ class Task:
     def tests(self):
         """A dict of functions that give the `Examples` to be judged by; the first is `held_out`, where anything is."""
         raise NotImplementedError
+
+    def learn(self, training, *others):
+        """Takes what `learns` names from examples.
+
+        Args:
+            training: the `Examples` to train on.
+            others: `Examples` to be judged by, of which the answers that there can be are known too, and nothing else.
+
+        Raises:
+            InputError: there is too little in them.
+        """
+
+    def recall(self, learned):
+        """Takes what `learned` gave of a task with the same options."""
+
+    @property
+    def learned(self):
+        """What was taken from examples, name -> value that JSON has; `None` where nothing is to be, or not yet."""
+        described = {**self.input.describe(), **self.answer.describe()}
+        found = {name: described[name] for name in self.learns}
+        return None if not found or None in found.values() else found
 
     def validation(self):
         """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""

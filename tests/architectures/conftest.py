@@ -155,6 +155,8 @@ def variants(architecture):
             options[name] = default + 1
         elif annotation == int | None and name.endswith("units"):
             options[name] = UNITS + 1
+        elif name == "pooling":
+            options[name] = "mean_max"
         elif isinstance(default, bool):
             options[name] = not default
         elif isinstance(default, tuple):
