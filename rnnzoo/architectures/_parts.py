@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.layers import OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers import Dropout, OneHot, PaddingMask, SimpleRNN
 from rnnzoo.layers.pooling import POOLINGS
 
 
@@ -162,7 +162,7 @@ def dense_stack(x, *, name, widths, activation, dropout=0.0):
     for i, width in enumerate(widths):
         x = keras.layers.Dense(width, activation=activation, name=numbered(name, i))(x)
         if dropout:
-            x = keras.layers.Dropout(dropout, name=numbered(f"{name}_dropout", i))(x)
+            x = Dropout(dropout, name=numbered(f"{name}_dropout", i))(x)
     return x
 
 

@@ -1,5 +1,6 @@
 """The recurrence: Keras layers, and the NumPy reference that they are compared with."""
 
+from rnnzoo.layers.dropout import Dropout
 from rnnzoo.layers.feedback import FeedbackRNN
 from rnnzoo.layers.initializers import Shift
 from rnnzoo.layers.inputs import OneHot, PaddingMask
@@ -7,4 +8,14 @@ from rnnzoo.layers.pooling import MaskedPooling, PoolingStep
 from rnnzoo.layers.readout import Readout
 from rnnzoo.layers.simple_rnn import SimpleRNN
 
-__all__ = ["FeedbackRNN", "MaskedPooling", "OneHot", "PaddingMask", "PoolingStep", "Readout", "Shift", "SimpleRNN"]
+__all__ = [
+    "Dropout",
+    "FeedbackRNN",
+    "MaskedPooling",
+    "OneHot",
+    "PaddingMask",
+    "PoolingStep",
+    "Readout",
+    "Shift",
+    "SimpleRNN",
+]
