@@ -38,7 +38,7 @@ def used(about, inputs):
     if not timed(about):
         return None
     if about["kind"] in _TOKENS:
-        return inputs != 0
+        return inputs != 0 if inputs.ndim == 2 else (inputs != 0).any(axis=-1)
     if about["padding"] is None:
         return np.ones(inputs.shape[:2], bool)
     return (inputs != np.float32(about["padding"])).any(axis=-1)
