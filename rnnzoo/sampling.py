@@ -1,6 +1,13 @@
 """Drawing tokens inside a TensorFlow graph: the same seed draws the same ones, wherever it runs."""
 
+import numpy as np
 import tensorflow as tf
+
+
+def log_softmax(logits):
+    """(..., tokens) -> the logarithms of the probabilities, in NumPy."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 class Sampler:

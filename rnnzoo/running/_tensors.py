@@ -14,7 +14,8 @@ def front(about, checked):
         int32 token ids (batch, timesteps), right-padded with 0, or float32 vectors, (batch, width) or
         (batch, timesteps, width), right-padded with `padding` where there is one.
     """
-    return {"text": _ids, "bits": _bits, "number": _digits, "vectors": _vectors}[about["kind"]](about, checked)
+    fronts = {"text": _ids, "bits": _bits, "number": _digits, "vectors": _vectors, "constant": _constant}
+    return fronts[about["kind"]](about, checked)
 
 
 def dtype(about):
@@ -69,6 +70,10 @@ def _digits(about, numbers):
     return np.eye(10, dtype=np.float32)[digits].reshape(len(numbers), 10 * about["digits"])
 
 
+def _constant(about, words):
+    return np.ones((len(words), 1), np.float32)
+
+
 def _vectors(about, vectors):
     if about["padding"] is None or not about["sequence"]:
         return np.array(vectors, np.float32).reshape(len(vectors), *[-1] * about["sequence"], about["width"])
@@ -80,7 +85,7 @@ def _vectors(about, vectors):
 
 def named(about, values):
     """Named answers as nested lists, texts as strings -> the same as the answer's `answers` takes them."""
-    if about["kind"] == "text":
+    if about["kind"] in ("text", "characters"):
         return {name: np.array([text.encode() for text in texts], object) for name, texts in values.items()}
     return {name: np.array(value) for name, value in values.items()}
 
@@ -109,6 +114,10 @@ def back(about, outputs, inputs):
         lengths = (inputs != 0).sum(axis=1)
         numbers = np.round(outputs).astype(np.int64)
         return {name: numbers[:, :, 0] if about["width"] == 1 else numbers, "lengths": lengths}
+    if kind == "characters":
+        rows = zip(outputs.argmax(axis=-1).tolist(), (inputs != 0).sum(axis=1).tolist(), strict=True)
+        texts = ["".join(about["alphabet"][index] for index in row[:length]).encode() for row, length in rows]
+        return {name: np.array(texts, object)}
     # A text: all before the end token; after it, the rows are filled with 0.
     characters = ["", *about["alphabet"], ""]
     texts = ["".join(characters[token] for token in row).encode() for row in outputs.tolist()]

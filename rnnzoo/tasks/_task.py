@@ -29,10 +29,13 @@ class Task:
         metric: the name of the share of answers that are right.
         description: what goes in and what comes out, in words.
         source: where the examples come from, and under which licence.
+        likelihood: where answers are drawn rather than right or wrong, what is judged is the probability of those that
+            came, of "each" for itself, or of all of them "joined" into one text; else `None`.
     """
 
     metric = "exact_match"
     source = "generated"
+    likelihood = None
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
