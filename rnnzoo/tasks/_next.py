@@ -55,7 +55,7 @@ class NextCharacterAnswer:
         return targets, (np.arange(lengths.max()) < lengths[:, None]).astype(np.float32)
 
     def correct(self, targets, outputs, weights):
-        """Targets (batch, timesteps), outputs (batch, timesteps, characters) -> (batch,) bool: every one. Runs in a graph."""
+        """Targets (batch, timesteps), outputs (batch, timesteps, characters) -> (batch,) bool. Runs in a graph."""
         right = tf.argmax(outputs, axis=-1, output_type=tf.int32) == targets
         return tf.reduce_all(right | (weights == 0), axis=-1)
 
