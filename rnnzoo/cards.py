@@ -79,12 +79,13 @@ def summary(seeds):
 
 
 def reaches(metric, value, bar):
-    """Whether a figure is as good as a bar: at least as large, or of an error at most as large."""
+    """Whether a figure is as good as a bar: at least as large, or of an error or a cost at most as large."""
     return value <= bar if _lower_is_better(metric) else value >= bar
 
 
 def _lower_is_better(metric):
-    return metric.endswith("error")
+    """Metrics say what they are: an error, or what an answer costs in nats."""
+    return bool({"error", "nats"} & set(metric.split("_")))
 
 
 def update_readme(text):

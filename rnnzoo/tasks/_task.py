@@ -31,11 +31,14 @@ class Task:
         source: where the examples come from, and under which licence.
         learns: the names of what is taken from the examples, such as a vocabulary, and travels with the weights: of entries
             of the input's and the answer's descriptions.
+        likelihood: where answers are drawn rather than right or wrong, what is judged is the probability of those that
+            came, of "each" for itself, or of all of them "joined" into one text; else `None`.
     """
 
     metric = "exact_match"
     source = "generated"
     learns = ()
+    likelihood = None
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
