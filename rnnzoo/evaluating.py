@@ -89,9 +89,10 @@ def _score(predictor, name, examples, references, progress):
         if progress is not None:
             progress(name, done, count)
 
-    if predictor.task.likelihood:
-        metrics = {"nats_per_character": nats(predictor, examples, report)}
-    else:
-        metrics = predictor.task.score(examples, predictor.predict(examples.inputs, report))
-    metrics = {**metrics, **references}
+    task, metrics = predictor.task, {}
+    if not task.drawn:
+        metrics |= task.score(examples, predictor.predict(examples.inputs, report))
+    if task.likelihood:
+        metrics["nats_per_character"] = nats(predictor, examples, report if task.drawn else lambda answered: None)
+    metrics |= references
     return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}
