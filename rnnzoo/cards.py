@@ -164,8 +164,8 @@ def results_page():
     ]
     text = (
         "# Results\n\nMean and worst over the seeds that were trained, on examples that no seed was trained on; seconds are "
-        "those of one training. `python benchmarks/scores.py` trains all presets again and rewrites this page and "
-        f"`results.csv`, `--tables` rewrites them alone.\n\n{table(head, rows)}\n"
+        "those of one training. `python benchmarks/scores.py --runs DIR` trains all presets again, or goes on with it, and "
+        f"rewrites this page and `results.csv`; `--tables` rewrites them alone.\n\n{table(head, rows)}\n"
     )
     if published:
         text += "\n## Published figures\n\n" + table(["preset", "model", "metric", "figure", "source"], published) + "\n"
