@@ -50,7 +50,8 @@ class Training(BaseModel):
 
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
-    With `augment` the task varies its training examples anew for every epoch. `storage` is what the weights are rounded to
+    With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
+    times counts as that number to the power of -`balance`: 1 has all labels count alike. `storage` is what the weights are rounded to
     at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and gradients run
     through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
     """
@@ -68,6 +69,8 @@ class Training(BaseModel):
     clip_value: float | None = Field(None, gt=0)
     average: float | None = Field(None, gt=0, lt=1)
     augment: bool = False
+    label_smoothing: float | None = Field(None, gt=0, lt=1)
+    balance: float | None = Field(None, gt=0, le=1)
     truncate: int | None = Field(None, ge=1)
     batch_size: int = Field(64, ge=1)
     epochs: int = Field(ge=1)
