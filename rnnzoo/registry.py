@@ -51,9 +51,9 @@ class Training(BaseModel):
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
     With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
-    times counts as that number to the power of -`balance`: 1 has all labels count alike. `storage` is what the weights are rounded to
-    at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and gradients run
-    through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
+    times counts as that number to the power of -`balance`: 1 has all labels count alike. `storage` is what the weights are
+    rounded to at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and
+    gradients run through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
     """
 
     model_config = _STRICT
