@@ -3,12 +3,13 @@
 from rnnzoo.layers.dropout import Dropout
 from rnnzoo.layers.feedback import FeedbackRNN
 from rnnzoo.layers.initializers import Shift
-from rnnzoo.layers.inputs import OneHot, PaddingMask
+from rnnzoo.layers.inputs import BagEmbedding, OneHot, PaddingMask
 from rnnzoo.layers.pooling import MaskedPooling, PoolingStep
 from rnnzoo.layers.readout import Readout
 from rnnzoo.layers.simple_rnn import SimpleRNN
 
 __all__ = [
+    "BagEmbedding",
     "Dropout",
     "FeedbackRNN",
     "MaskedPooling",
