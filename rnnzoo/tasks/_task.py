@@ -31,11 +31,13 @@ class Task:
         source: where the examples come from, and under which licence.
         likelihood: where answers are drawn rather than right or wrong, what is judged is the probability of those that
             came, of "each" for itself, or of all of them "joined" into one text; else `None`.
+        specimen: the options of `rnnzoo.generate` by which a model card shows what the weights write; `None`: it does not.
     """
 
     metric = "exact_match"
     source = "generated"
     likelihood = None
+    specimen = None
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""

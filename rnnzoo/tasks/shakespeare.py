@@ -41,6 +41,7 @@ class Shakespeare(Task):
     metric = "accuracy"
     source = "github.com/karpathy/char-rnn, MIT licence; the plays are in the public domain"
     likelihood = "joined"
+    specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
 
     def __init__(self):
         self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")
