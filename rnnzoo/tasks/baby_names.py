@@ -37,12 +37,12 @@ class BabyNames(Task):
     description = "nothing -> a first name, letter by letter"
     source = "github.com/karpathy/makemore, MIT licence; names of the US social security administration"
     likelihood = "each"
-    specimen = {"count": 20, "seed": 1}
 
     def __init__(self, split_seed: int = 0):
         self.split_seed = split_seed
         self.input = ConstantInput("start", "the network, which writes names")
         self.answer = TextAnswer("name", "abcdefghijklmnopqrstuvwxyz", max_length=15)
+        self.specimen = {"count": 20, "seed": 1}
 
     def train(self):
         return self._parts[0]

@@ -41,11 +41,11 @@ class Shakespeare(Task):
     metric = "accuracy"
     source = "github.com/karpathy/char-rnn, MIT licence; the plays are in the public domain"
     likelihood = "joined"
-    specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
 
     def __init__(self):
         self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")
         self.answer = NextCharacterAnswer("next", ALPHABET)
+        self.specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
 
     def train(self):
         return self._parts[0]
