@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,48 @@ def overrides(example):
     """`--set KEY=VALUE`, any number of times."""
     text = f"Override a value, for example {example}; may be given again."
     return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)
+
+
+def own_data(function):
+    """`--data FILE` and how it is read: `--columns`, `--skip-bad`."""
+    options = [
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            help="Examples of your own: CSV, TSV or JSONL of inputs and answers, with a header or without.",
+        ),
+        click.option(
+            "--columns",
+            metavar="INPUT,ANSWER",
+            callback=_columns,
+            help="What the header of --data calls the two, where it is not plain.",
+        ),
+        click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that are wrong, and count them."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _columns(context, parameter, value):
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if len(names) != 2 or not all(names):
+        raise click.BadParameter(f"'{value}': expected two names with a comma between them, for example text,label")
+    return tuple(names)
+
+
+def needs_data(data, **options):
+    """Refuses options that go with --data alone."""
+    for name, value in options.items():
+        if data is None and value not in (None, False):
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --data")
+
+
+def notice(line):
+    """A line on standard error where something is not as it should be and the command goes on all the same."""
+    click.echo(f"Note: {line}", err=True)
 
 
 @contextlib.contextmanager

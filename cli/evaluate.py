@@ -1,25 +1,31 @@
 """`rnnzoo evaluate`: the scores of trained weights."""
 
-from pathlib import Path
-
 import click
 
-from rnnzoo.cli._shared import as_json, print_json, print_metrics, progress_bar
+from rnnzoo.cli._shared import as_json, needs_data, notice, own_data, print_json, print_metrics, progress_bar
 
 
 @click.command("evaluate")
 @click.argument("preset")
-@click.option("--data", type=click.Path(path_type=Path), help="A CSV of your own, `input,answer` a line without a header.")
+@own_data
 @as_json
-def command(preset, data, as_json):
+def command(preset, data, columns, skip_bad, as_json):
     """Score the trained weights of a PRESET (or a run's folder) on its test sets, or on your own --data."""
     from rnnzoo.registry import load_preset
 
+    needs_data(data, columns=columns, skip_bad=skip_bad)
     load_preset(preset).metadata()
     import rnnzoo
 
     with progress_bar() as progress:
-        metrics = rnnzoo.evaluate(preset, data, lambda name, done, total: progress(name, done, total, {}))
+        metrics = rnnzoo.evaluate(
+            preset,
+            data,
+            lambda name, done, total: progress(name, done, total, {}),
+            columns=columns,
+            skip_bad=skip_bad,
+            notice=notice,
+        )
     if as_json:
         print_json(metrics)
     else:

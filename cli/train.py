@@ -5,7 +5,17 @@ from pathlib import Path
 import click
 
 from rnnzoo.cli._by_hand import print_by_hand
-from rnnzoo.cli._shared import as_json, force, overrides, print_json, print_metrics, progress_bar
+from rnnzoo.cli._shared import (
+    as_json,
+    force,
+    needs_data,
+    notice,
+    overrides,
+    own_data,
+    print_json,
+    print_metrics,
+    progress_bar,
+)
 from rnnzoo.registry import load_preset
 from rnnzoo.runs import check_resumable
 
@@ -18,13 +28,16 @@ from rnnzoo.runs import check_resumable
     help="Seed of initial weights and order; the preset's own if not given.",
 )
 @overrides("training.epochs=5")
-@click.option("--data", type=click.Path(path_type=Path), help="A CSV of your own, `input,answer` a line without a header.")
+@own_data
+@click.option(
+    "--valid", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share of --data that is held out; 0.2."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The run folder; a new one under runs/ if not given.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run that was interrupted.")
 @force
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @as_json
-def command(preset, seed, overrides, data, output, resume, force, tensorboard, as_json):
+def command(preset, seed, overrides, data, columns, skip_bad, valid, output, resume, force, tensorboard, as_json):
     """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it.
 
     Ctrl-C ends it after the current step; --resume RUN goes on with what was ended, by that or in any other way, to the same
@@ -33,6 +46,7 @@ def command(preset, seed, overrides, data, output, resume, force, tensorboard, a
     import rnnzoo
 
     # What is wrong is said before TensorFlow is imported.
+    needs_data(data, columns=columns, skip_bad=skip_bad, valid=valid)
     if resume is not None:
         given = {"a PRESET": preset, "--seed": seed, "--set": overrides, "--data": data, "-o": output}
         given |= {"--force": force, "--tensorboard": tensorboard}
@@ -45,7 +59,7 @@ def command(preset, seed, overrides, data, output, resume, force, tensorboard, a
     else:
         load_preset(preset, overrides)
     with progress_bar() as progress:
-        options = {"progress": progress, "notice": lambda line: click.echo(f"Note: {line}", err=True)}
+        options = {"progress": progress, "notice": notice}
         if resume is not None:
             run = rnnzoo.resume(resume, **options)
         else:
@@ -54,6 +68,9 @@ def command(preset, seed, overrides, data, output, resume, force, tensorboard, a
                 seed=seed,
                 run_dir=output,
                 data=data,
+                columns=columns,
+                skip_bad=skip_bad,
+                **({} if valid is None else {"valid": valid}),
                 overrides=overrides,
                 force=force,
                 tensorboard=tensorboard,

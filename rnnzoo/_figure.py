@@ -52,8 +52,15 @@ def drawing():
         yield Figure
 
 
-def save(figure, path, dpi):
-    """Writes a figure as its path's suffix says; the same figure gives the same bytes."""
+def save(figure, path, dpi, description=None):
+    """Writes a figure as its path's suffix says; the same figure gives the same bytes.
+
+    Args:
+        figure: the figure.
+        path: where to write.
+        dpi: dots an inch of a PNG.
+        description: what an SVG's metadata say of it, if anything.
+    """
     suffix = picture_format(path)
     with warnings.catch_warnings():
         # A token of a script that the font lacks: an SVG's viewer has it, a PNG shows a box.
@@ -63,5 +70,5 @@ def save(figure, path, dpi):
             format=suffix,
             dpi=min(dpi, 60_000 / max(figure.get_size_inches())),  # matplotlib draws no more than 2^16 pixels a side
             facecolor="white",
-            metadata={"Date": None} if suffix == "svg" else None,
+            metadata={"Date": None, **({"Description": description} if description else {})} if suffix == "svg" else None,
         )

@@ -42,7 +42,7 @@ class Answerer:
                 `tf.RaggedTensor` of rows; or an array of raw inputs (batch,) or of rows (batch, timesteps), padded with 0
                 (or with empty strings) at either end. A number d in a row of digits is that digit; in padded arrays,
                 where 0 is padding, the digit 0 is 10. Real vectors are rows of numbers, (batch, features) or (batch,
-                timesteps, features), and nothing in them is padding.
+                timesteps, features), and nothing in them is padding. Pictures are paths, or grey levels (batch, 28, 28).
             progress: called with the number of inputs that each batch has answered.
 
         Raises:
@@ -123,9 +123,11 @@ class Answerer:
 
     def _checked(self, inputs, where=None):
         """The inputs one by one, as the task's front takes them."""
-        for number, (raw, padded) in enumerate(_rows(inputs, getattr(self.task.input, "sequence", False)), 1):
+        each = getattr(self.task.input, "each", None)  # of what is no row of symbols
+        rows = _rows(inputs, getattr(self.task.input, "sequence", False)) if each is None else _whole(each(inputs))
+        for number, (raw, padded) in enumerate(rows, 1):
             try:
-                if isinstance(raw, list):
+                if isinstance(raw, list) and each is None:
                     raw = self.task.input.join(raw, padded)
                 raw = self.task.input.check(raw)
                 self._fits(raw)
@@ -146,6 +148,11 @@ class Answerer:
             batch.append(i)
         if batch:
             yield batch
+
+
+def _whole(inputs):
+    """Each sample as it is."""
+    return ((raw, False) for raw in inputs)
 
 
 def _rows(inputs, vectors=False):

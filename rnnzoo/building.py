@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import json
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rnnzoo.checkpoints import restore_last
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.files import fresh_output
 from rnnzoo.registry import (
+    LEARNED,
     METADATA,
     STATE,
     WEIGHTS,
@@ -40,17 +42,42 @@ def factory(architecture):
 
 
 def create_task(preset):
-    """The preset's task, with its options."""
+    """The preset's task, with its options and what was learned from examples where that lies in its folder.
+
+    Raises:
+        InputError: an option is wrong, or the file is damaged.
+    """
+    task = new_task(preset)
+    learned = preset.learned() if task.learns else None
+    if learned is not None:
+        try:
+            task.recall(learned)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{preset.folder / LEARNED}: damaged ({error!r}); train again or restore it") from None
+    return task
+
+
+def new_task(preset):
+    """The preset's task, with its options, and with nothing learned yet."""
     return tasks.create(preset.task, **preset.task_options)
 
 
-def build(preset, *, seed=None):
+def learned_text(preset, task):
+    """The text of the file that keeps what a task has learned, an entry a line; `None` where there is nothing."""
+    if task.learned is None:
+        return None
+    content = {"task_options": preset.task_options, **task.learned}
+    return json.dumps(content, indent=0, ensure_ascii=False) + "\n"
+
+
+def build(preset, *, seed=None, task=None):
     """The untrained model of a preset, a plain `keras.Model`.
 
     Args:
         preset: a `Preset`, a name or a folder.
         seed: makes the initial weights (and all that Keras draws after them) reproducible, by
             `keras.utils.set_random_seed`; `None` leaves the random state alone.
+        task: its task, where that is there already.
 
     Raises:
         InputError: there is no such preset, or its arguments do not fit.
@@ -58,7 +85,8 @@ def build(preset, *, seed=None):
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    model = build_architecture(preset.architecture, preset.model, create_task(preset), preset.name)
+    task = create_task(preset) if task is None else task
+    model = build_architecture(preset.architecture, preset.model, task, preset.name)
     _begin(model, preset)
     return model
 
@@ -148,6 +176,11 @@ def load_trained(preset):
         raise InputError(f"{path}: missing; train again (`rnnzoo train {preset.name}`) or restore it")
     if sha256(path) != metadata["weights_sha256"]:
         raise InputError(f"{path}: the checksum is not the one in {METADATA}: the file is truncated or was altered")
+    learned = preset.folder / LEARNED
+    if "learned_sha256" in metadata and not learned.is_file():
+        raise InputError(f"{learned}: missing; train again (`rnnzoo train {preset.name}`) or restore it")
+    if "learned_sha256" in metadata and sha256(learned) != metadata["learned_sha256"]:
+        raise InputError(f"{learned}: the checksum is not the one in {METADATA}: the file is truncated or was altered")
     if preset.fingerprint() != metadata.get("preset_sha256"):
         raise InputError(
             f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it"

@@ -1,9 +1,11 @@
 """Model cards and result tables, generated from what training wrote."""
 
+import csv
+import io
 import json
 import re
 
-from rnnzoo.registry import SEEDS, list_presets, load_preset
+from rnnzoo.registry import CURVE, DIAGRAM, SEEDS, list_presets, load_preset
 from rnnzoo.toml import dumps
 
 
@@ -11,7 +13,7 @@ def card(preset, metadata, seeds=None):
     """The model card of a preset or run, as Markdown.
 
     Args:
-        preset: the `Preset`.
+        preset: the `Preset`; its pictures are shown where its folder has them.
         metadata: what `metadata.json` holds.
         seeds: what `seeds.json` holds (see `benchmarks/scores.py`), or `None`.
     """
@@ -21,6 +23,10 @@ def card(preset, metadata, seeds=None):
         f"Architecture `{preset.architecture}`, task `{preset.task}`, {metadata['parameters']:,} parameters; trained on "
         f"{data['training_examples']:,} examples ({data['source']}) with seed {metadata['seed']} in "
         f"{metadata['training_seconds']:g} s.",
+    ]
+    if (preset.folder / DIAGRAM).is_file():
+        parts.append(f"![The layers of the model, from its inputs to its output, with shapes and parameters.]({DIAGRAM})")
+    parts += [
         "## Answers\n\n" + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
         *([] if "written" not in metadata else [_written(metadata["written"])]),
         "## Results of these weights\n\n"
@@ -29,10 +35,20 @@ def card(preset, metadata, seeds=None):
     ]
     if seeds:
         parts.append(_seeds(seeds))
+    if preset.published:
+        rows = [
+            [name, one.metric.replace("_", " "), figure(one.figure), one.source] for name, one in preset.published.items()
+        ]
+        parts.append("## Published figures\n\n" + table(["model", "metric", "figure", "source"], rows))
+    if (preset.folder / CURVE).is_file():
+        parts.append(
+            f"## Learning curve\n\n![Loss and metric over the epochs of training with seed {metadata['seed']}.]({CURVE})"
+        )
     if preset.limits:
         parts.append(f"## Limits\n\n{preset.limits}")
     rounding = "" if not preset.training.round_weights else _rounding(metadata)
-    parts.append(f"## Recipe\n\n```toml\n{dumps(preset.content())}```{rounding}")
+    recipe = {key: value for key, value in preset.content().items() if key not in ("description", "limits", "published")}
+    parts.append(f"## Recipe\n\n```toml\n{dumps(recipe)}```{rounding}")
     versions = ", ".join(f"{name} {metadata[f'{name}_version']}" for name in ("rnnzoo", "keras", "tensorflow"))
     parts.append(f"Trained with {versions}. sha256 of the weights: `{metadata['weights_sha256']}`.")
     return "\n\n".join(parts) + "\n"
@@ -95,17 +111,76 @@ def presets_table():
 
 
 def results_table():
-    """Every preset's scores over the seeds that were trained."""
+    """What every preset is judged by first, over the seeds that were trained."""
+    rows = [
+        [code(row["preset"]), code(row["test_set"]), f"{row['examples']:,}", row["metric"].replace("_", " ")]
+        + [figure(row["mean"]), figure(row["worst"]), row["seeds"]]
+        for row in results()
+        if row["first"]
+    ]
+    return table(["preset", "test set", "examples", "metric", "mean", "worst", "seeds"], rows)
+
+
+def results():
+    """Every figure of every preset over the seeds that were trained, as a list of dicts."""
     rows = []
     for name in list_presets():
-        path = load_preset(name).folder / SEEDS
+        preset = load_preset(name)
+        path = preset.folder / SEEDS
         if path.is_file():
-            seeds = json.loads(path.read_text(encoding="utf-8"))
+            seeds, metadata = json.loads(path.read_text(encoding="utf-8")), preset.metadata()
             counts = next(iter(seeds["seeds"].values()))
             for (test, metric), (mean, worst) in summary(seeds).items():
-                count = f"{counts[test]['examples']:,}"
-                rows.append([code(name), code(test), count, metric.replace("_", " "), figure(mean), figure(worst)])
-    return table(["preset", "test set", "examples", "metric", "mean", "worst"], rows)
+                rows.append(
+                    {
+                        "preset": name,
+                        "architecture": preset.architecture,
+                        "parameters": metadata["parameters"],
+                        "test_set": test,
+                        "examples": counts[test]["examples"],
+                        "metric": metric,
+                        "mean": mean,
+                        "worst": worst,
+                        "seeds": len(seeds["seeds"]),
+                        "training_seconds": metadata["training_seconds"],
+                        "first": test == next(iter(counts)) and metric == preset.metric,
+                    }
+                )
+    return rows
+
+
+def results_page():
+    """`presets/RESULTS.md`: every figure, and what others have published."""
+    rows = [
+        [f"[`{row['preset']}`]({row['preset']}/README.md)", code(row["architecture"]), f"{row['parameters']:,}"]
+        + [code(row["test_set"]), f"{row['examples']:,}", row["metric"].replace("_", " "), figure(row["mean"])]
+        + [figure(row["worst"]), row["seeds"], figure(row["training_seconds"])]
+        for row in results()
+    ]
+    head = ["preset", "architecture", "parameters", "test set", "examples", "metric", "mean", "worst", "seeds", "seconds"]
+    published = [
+        [code(name), model, one.metric.replace("_", " "), figure(one.figure), one.source]
+        for name in list_presets()
+        for model, one in load_preset(name).published.items()
+    ]
+    text = (
+        "# Results\n\nMean and worst over the seeds that were trained, on examples that no seed was trained on; seconds are "
+        "those of one training. `python benchmarks/scores.py --runs DIR` trains all presets again, or goes on with it, and "
+        f"rewrites this page and `results.csv`; `--tables` rewrites them alone.\n\n{table(head, rows)}\n"
+    )
+    if published:
+        text += "\n## Published figures\n\n" + table(["preset", "model", "metric", "figure", "source"], published) + "\n"
+    return text
+
+
+def results_csv():
+    """`presets/results.csv`: the same figures for programs."""
+    rows = [{key: value for key, value in row.items() if key != "first"} for row in results()]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def table(head, rows):
@@ -141,10 +216,10 @@ def _seeds(seeds):
         return [[name, metric, figure(mean), figure(worst)] for (name, metric), (mean, worst) in summary(block).items()]
 
     head = ["test set", "metric", "mean", "worst"]
-    text = (
-        f"## Results over seeds {', '.join(seeds['seeds'])}\n\n{table(head, rows(seeds))}\n\n"
-        f"Reproduce with `{seeds['command']}`."
-    )
+    count = len(seeds["seeds"])
+    over = f"over seeds {', '.join(seeds['seeds'])}" if count > 1 else f"of seed {next(iter(seeds['seeds']))} alone"
+    why = "" if count > 1 else " Others were not trained: one training takes long."
+    text = f"## Results {over}\n\n{table(head, rows(seeds))}\n\nReproduce with `{seeds['command']}`.{why}"
     if "twin" in seeds:
         text += f"\n\n## {seeds['twin']['description']}\n\n{table(head, rows(seeds['twin']))}"
     return text

@@ -439,11 +439,19 @@ def make_optimizer(recipe, steps):
     return optimizer(learning_rate=rate, **clipping, **averaging, **others)
 
 
-def make_loss(preset):
-    """The loss of a preset's recipe: averaged over what counts, so that padding is invisible, or summed over it."""
+def make_loss(preset, plain=False):
+    """The loss of a preset's recipe: averaged over what counts, so that padding is invisible, or summed over it.
+
+    Without the smoothing of labels if `plain`, as of examples that are not trained on.
+    """
     recipe, known = preset.training, losses.named()
     name = recipe.loss
     if name not in known:
         raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
     logits = {"from_logits": not preset.model.get("output_activation")} if "crossentropy" in name else {}
-    return known[name](reduction={"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction], **logits)
+    reduction = {"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction]
+    if recipe.label_smoothing and not plain:
+        if name != "sparse_categorical_crossentropy" or not logits["from_logits"]:
+            raise InputError("training.label_smoothing goes with the loss sparse_categorical_crossentropy of logits")
+        return losses.SmoothedCrossentropy(recipe.label_smoothing, reduction=reduction)
+    return known[name](reduction=reduction, **logits)

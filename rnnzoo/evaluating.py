@@ -1,24 +1,27 @@
 """Scores of a trained model on examples that it was not trained on."""
 
 import itertools
+from pathlib import Path
 
 from rnnzoo.errors import InputError
 from rnnzoo.likelihood import nats
 from rnnzoo.predicting import Predictor, from_preset
+from rnnzoo.registry import Source
 from rnnzoo.tasks._task import key, split
-from rnnzoo.userdata import read_csv
-
-HELD_OUT = 0.2
+from rnnzoo.userdata import read
 
 
-def evaluate(preset, data=None, progress=None):
+def evaluate(preset, data=None, progress=None, *, columns=None, skip_bad=False, notice=None):
     """The metrics of a preset's or run's trained weights.
 
     Args:
         preset: a name, a folder, or a `Predictor`.
-        data: a CSV file of `input,answer` lines to be judged by instead of the task's own test sets. A run that was itself
-            trained on such a file is judged by the part of it that was held out.
+        data: a file to be judged by instead of the task's own test sets: CSV, TSV or JSONL of inputs and answers, or what
+            the task reads. A run that was itself trained on such a file is judged by the part of it that was held out.
         progress: called with the name of each test set, how many examples are done, and how many there are.
+        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair; found by itself if `None`.
+        skip_bad: whether rows of `data` that are wrong are left out; they are an error otherwise.
+        notice: called with a line of text where some were.
 
     Returns:
         A dict of test set -> a dict of metrics; `examples` is their number.
@@ -26,7 +29,8 @@ def evaluate(preset, data=None, progress=None):
     predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
     task, references = predictor.task, {}
     if data is not None:
-        tests = {"data": lambda: read_csv(data, task)}
+        source = Source(Path(data), skip_bad=skip_bad, columns=columns)
+        tests = {"data": lambda: _noticed(read(source, task), notice)}
     elif predictor.preset.own_data is not None:
         tests = {"held_out": lambda: held_out(predictor)}
     else:
@@ -34,19 +38,27 @@ def evaluate(preset, data=None, progress=None):
     return {name: _score(predictor, name, examples(), references, progress) for name, examples in tests.items()}
 
 
-def split_own(examples):
-    """A user's examples -> those to train on and the 20 % that are held out, no input on both sides.
+def _noticed(found, notice):
+    """The examples of a `Read`, once it is said what was skipped."""
+    for line in found.notices():
+        if notice is not None:
+            notice(line)
+    return found.examples
+
+
+def split_own(examples, valid=0.2):
+    """A user's examples -> those to train on and the share that is held out, no input on both sides.
 
     Raises:
         InputError: there are too few distinct inputs for one of them to be held out.
     """
     keys = [key(raw) for raw in examples.inputs]
     distinct = {one: i for i, one in enumerate(dict.fromkeys(keys))}
-    held_out = set(split(len(distinct), HELD_OUT, seed=0)[1].tolist())
-    if not held_out:
-        least = next(count for count in itertools.count(1) if len(split(count, HELD_OUT, seed=0)[1]))
+    held_out = set(split(len(distinct), valid, seed=0)[1].tolist())
+    if not 0 < len(held_out) < len(distinct):
+        least = next(count for count in itertools.count(2) if 0 < round(count * valid) < count)
         inputs = "1 distinct input" if len(distinct) == 1 else f"{len(distinct)} distinct inputs"
-        raise InputError(f"the data has {inputs}; at least {least} are needed to hold a fifth of them out")
+        raise InputError(f"the data has {inputs}; at least {least} are needed to hold {valid:.4g} of them out")
     sides = [[], []]
     for i, one in enumerate(keys):
         sides[distinct[one] in held_out].append(i)
@@ -59,13 +71,13 @@ def held_out(predictor):
     return predictor.task.first_test() if own is None else read_split(own, predictor.task)[1]
 
 
-def read_split(path, task):
-    """The two sides of `split_own` from a CSV file, which errors name."""
-    examples = read_csv(path, task)
+def read_split(source, task, notice=None):
+    """The two sides of `split_own` from a `Source`, which errors name; `notice` is called with lines on what was skipped."""
+    examples = _noticed(read(source, task), notice)
     try:
-        return split_own(examples)
+        return split_own(examples, source.valid)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{source.path}: {error}") from None
 
 
 def _score(predictor, name, examples, references, progress):
@@ -77,9 +89,10 @@ def _score(predictor, name, examples, references, progress):
         if progress is not None:
             progress(name, done, count)
 
-    if predictor.task.likelihood:
-        metrics = {"nats_per_character": nats(predictor, examples, report)}
-    else:
-        metrics = predictor.task.score(examples, predictor.predict(examples.inputs, report))
-    metrics = {**metrics, **references}
+    task, metrics = predictor.task, {}
+    if not task.drawn:
+        metrics |= task.score(examples, predictor.predict(examples.inputs, report))
+    if task.likelihood:
+        metrics["nats_per_character"] = nats(predictor, examples, report if task.drawn else lambda answered: None)
+    metrics |= references
     return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}

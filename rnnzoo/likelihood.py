@@ -7,7 +7,7 @@ from rnnzoo.building import architecture_module, as_taught
 from rnnzoo.layers._loops import in_xla
 from rnnzoo.sampling import log_softmax
 
-# Names that go through the model together; and timesteps of a long text that do.
+# Answers that go through the model together; and timesteps of a long text that do.
 TOGETHER, PIECE = 1024, 512
 
 
@@ -33,8 +33,9 @@ def _each(predictor, examples, report):
         checked = [task.input.check(raw) for raw in some.inputs]
         model, inputs, targets, weights = as_taught(predictor.preset, predictor.model, task, checked, some.answers)
         outputs = model(inputs, training=False).numpy()
-        # Nothing writes id 0, padding.
-        cost += float((_costs(predictor, outputs[..., 1:], np.maximum(targets - 1, 0)) * weights).sum())
+        if task.answer.generated:  # nothing writes id 0, padding
+            outputs, targets = outputs[..., 1:], np.maximum(targets - 1, 0)
+        cost += float((_costs(predictor, outputs, targets) * weights).sum())
         count += float(weights.sum())
         report(len(checked))
     return cost / count

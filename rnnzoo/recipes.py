@@ -66,7 +66,9 @@ def fit(
     training, held_out = own or (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
-    model = build(preset, seed=recipe.seed)
+    if task.learns and task.learned is None:
+        task.learn(training, *(own or ())[1:])
+    model = build(preset, seed=recipe.seed, task=task)
     at = kept.position(depth)
     done, history, examples = (at.done, list(at.history), list(at.examples)) if at else (0, [], [])
     if recipe.pretrain:
@@ -213,6 +215,8 @@ def prepare(preset, model, task, examples, optimizer=None):
         optimizer = optimizer or make_optimizer(recipe, steps_of(len(arrays[0]), how["batch_size"], recipe.truncate))
         return CarriedEpochs(model, make_loss(preset), optimizer, *arrays, **how)
     model, *arrays, how = _taught(preset, model, task, examples)
+    if recipe.balance:
+        arrays[2] = _balanced(*arrays[1:], recipe.balance)
     optimizer = optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size))
     return CompiledEpochs(model, make_loss(preset), optimizer, *arrays, **how)
 
@@ -224,9 +228,18 @@ def _validation(preset, model, task):
         return None
     if preset.training.truncate:
         model, *arrays, how = _joined(preset, model, task, examples)
-        return CarriedScores(model, make_loss(preset), *arrays, **how)
+        return CarriedScores(model, make_loss(preset, plain=True), *arrays, **how)
     model, *arrays, how = _taught(preset, model, task, examples)
-    return CompiledScores(model, make_loss(preset), *arrays, **how)
+    return CompiledScores(model, make_loss(preset, plain=True), *arrays, **how)
+
+
+def _balanced(targets, weights, power):
+    """The weights of targets, class numbers of the same shape, such that frequent classes count less; their sum stays."""
+    if targets.dtype.kind != "i" or targets.shape != weights.shape:
+        raise InputError("training.balance goes with answers that are labels")
+    counts = np.bincount(targets.ravel(), weights.ravel())
+    balanced = weights * np.maximum(counts, 1e-9)[targets] ** -power
+    return (balanced * (weights.sum() / balanced.sum())).astype(np.float32)
 
 
 def _taught(preset, model, task, examples):

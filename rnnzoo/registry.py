@@ -3,10 +3,11 @@
 import fnmatch
 import hashlib
 import json
+import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -14,7 +15,11 @@ from rnnzoo import _signatures
 from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
-CARD, DATA, SEEDS = "README.md", "data.csv", "seeds.json"
+CARD, DATA, SEEDS, HISTORY = "README.md", "data", "seeds.json", "history.csv"
+# What the task took from the examples that the weights were trained on: a vocabulary, labels.
+LEARNED = "learned.json"
+# Pictures on the model card.
+DIAGRAM, CURVE = "architecture.svg", "learning-curve.svg"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
 UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -45,9 +50,10 @@ class Training(BaseModel):
 
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
-    With `augment` the task varies its training examples anew for every epoch. `storage` is what the weights are rounded to
-    at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and gradients run
-    through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
+    With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
+    times counts as that number to the power of -`balance`: 1 has all labels count alike. `storage` is what the weights are
+    rounded to at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and
+    gradients run through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
     """
 
     model_config = _STRICT
@@ -63,6 +69,8 @@ class Training(BaseModel):
     clip_value: float | None = Field(None, gt=0)
     average: float | None = Field(None, gt=0, lt=1)
     augment: bool = False
+    label_smoothing: float | None = Field(None, gt=0, lt=1)
+    balance: float | None = Field(None, gt=0, le=1)
     truncate: int | None = Field(None, ge=1)
     batch_size: int = Field(64, ge=1)
     epochs: int = Field(ge=1)
@@ -71,6 +79,38 @@ class Training(BaseModel):
     storage: Literal["float32", "float16"] = "float32"
     pretrain: Pretrain | None = None
     curriculum: Curriculum | None = None
+
+
+class Published(BaseModel):
+    """A figure that others have published of the same task, for the model card to set beside the preset's."""
+
+    model_config = _STRICT
+    metric: str
+    figure: float
+    source: str
+
+
+class Data(BaseModel):
+    """The user's own examples that a run is trained on: a copy of the file (or folder) in the run's folder.
+
+    `valid` is the share of the distinct inputs that is held out, `skip_bad` whether rows that are wrong are left out, and
+    `columns` what the columns of the input and the answer are called.
+    """
+
+    model_config = _STRICT
+    file: str = Field(pattern=rf"^{DATA}(\.[a-z0-9]+)?$")
+    valid: float = Field(0.2, gt=0, lt=1)
+    skip_bad: bool = False
+    columns: tuple[str, str] | None = None
+
+
+class Source(NamedTuple):
+    """A user's file of examples, and how it is read and split; see `Data`."""
+
+    path: Path
+    valid: float = 0.2
+    skip_bad: bool = False
+    columns: tuple[str, str] | None = None
 
 
 class Twin(BaseModel):
@@ -97,8 +137,10 @@ class Preset(BaseModel):
     frozen: tuple[str, ...] = ()
     training: Training
     expected: dict[str, float | dict[str, float]] = {}
+    published: dict[str, Published] = {}
     limits: str = ""
     twin: Twin | None = None
+    data: Data | None = None
 
     @property
     def has_weights(self):
@@ -107,9 +149,39 @@ class Preset(BaseModel):
 
     @property
     def own_data(self):
-        """The user's examples that a run was trained on, or `None`."""
-        path = self.folder / DATA
-        return path if path.is_file() else None
+        """The `Source` of the user's examples that a run was trained on, or `None`."""
+        if self.data is None:
+            before = self.folder / f"{DATA}.csv"  # of a run that is older than that table
+            return Source(before) if before.is_file() else None
+        return Source(self.folder / self.data.file, self.data.valid, self.data.skip_bad, self.data.columns)
+
+    def with_data(self, source):
+        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of."""
+        suffix = "" if source.path.is_dir() else source.path.suffix.lower()
+        suffix = suffix if re.fullmatch(r"\.[a-z0-9]+", suffix) else ".csv" * source.path.is_file()
+        try:
+            data = Data(file=f"{DATA}{suffix}", valid=source.valid, skip_bad=source.skip_bad, columns=source.columns)
+        except ValidationError as error:
+            raise InputError(f"data: {_first_error(error, Data)}") from None
+        return self.model_copy(update={"data": data})
+
+    def learned(self):
+        """What the task took from the examples (see `rnnzoo.tasks._task.Task.learn`), name -> value.
+
+        `None` where there is no such file, or it is of other options of the task than these.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.folder / LEARNED
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            options = found.pop("task_options")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train again or restore it") from None
+        return found if options == json.loads(json.dumps(self.task_options)) else None
 
     def content(self):
         """What `preset.toml` holds: every key that is not at its default."""
@@ -313,7 +385,7 @@ def _first_error(error, schema, table=None):
         text = first["msg"][:1].lower() + first["msg"][1:]
         given = "" if first["type"] == "missing" else f", not {first['input']!r}"
         return f"{key}: {text.removeprefix('input ')}{given}"
-    for part in where[:-1]:
+    for part in filter(schema.model_fields.__contains__, where[:-1]):  # the others are keys of a dict
         annotation = schema.model_fields[part].annotation
         schema = next(t for t in (annotation, *getattr(annotation, "__args__", ())) if hasattr(t, "model_fields"))
     valid = [name for name in schema.model_fields if name not in ("name", "folder")]

@@ -14,8 +14,8 @@ from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
 from rnnzoo.generating import specimen
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, WEIGHTS
-from rnnzoo.runs import HISTORY, LOGS, RESULT, SAVED_MODEL
+from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
+from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
 from rnnzoo.tasks._task import plain
 
 
@@ -47,9 +47,12 @@ def write_result(work, predictor, trained, kept, progress):
     remove(work.folder / RESULT)  # of a run that was ended here
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:
-            for name in (PRESET, DATA):
+            for name in (PRESET, LEARNED):
                 if (work.folder / name).is_file():
                     shutil.copyfile(work.folder / name, folder / name)
+            if preset.own_data is not None:
+                path = preset.own_data.path
+                (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / path.name)
             if (work.folder / LOGS).is_dir():
                 shutil.copytree(work.folder / LOGS, folder / LOGS)
             save_weights(trained.model, folder / WEIGHTS, preset.training.storage)
@@ -75,9 +78,9 @@ def _metadata(predictor, trained, metrics, data, folder):
         "parameters": trained.model.count_params(),
         "dataset": {
             "name": data or preset.task,
-            "source": DATA if data else predictor.task.source,
+            "source": preset.data.file if data else predictor.task.source,
             "training_examples": trained.examples,
-            "sha256": sha256(folder / DATA) if data else trained.data_sha256,
+            "sha256": checksum(folder / preset.data.file) if data else trained.data_sha256,
         },
         "metrics": metrics,
         "rounded": preset.training.round_weights and trained.rounding is None,
@@ -87,6 +90,7 @@ def _metadata(predictor, trained, metrics, data, folder):
         ],
         **({"written": written} if written else {}),
         "weights_sha256": sha256(folder / WEIGHTS),
+        **({"learned_sha256": sha256(folder / LEARNED)} if (folder / LEARNED).is_file() else {}),
         "preset_sha256": preset.fingerprint(),
     }
 

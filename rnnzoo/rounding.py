@@ -57,6 +57,8 @@ def _fold(model):
     """The scaled weights: a dict of path -> (variable, value)."""
     values = {variable.path: (variable, variable.numpy().astype(np.float64)) for variable in model.weights}
     readout = model.get_layer("readout")
+    if "pooling" in {layer.name for layer in model.layers}:
+        raise RoundingRefused("weights not rounded: what is pooled over time is not scaled")
     above = [(readout.kernel.path, slice(None))]  # where the units of the layer below go out: paths and their rows
     for layer in reversed([layer for layer in model.layers if layer.name.split("_")[0] == "hidden"]):
         directions = [layer.forward_layer, layer.backward_layer] if hasattr(layer, "forward_layer") else [layer]

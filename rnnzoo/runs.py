@@ -1,9 +1,9 @@
 """Run folders: what one says of itself, who trains it, and how a finished run takes its place.
 
-While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's `data.csv`, `state.json`,
-`checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put together there too,
-as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and stays one until a run
-that replaces it is complete.
+While a run is trained, all that belongs to it is in `RUN/unfinished/`: `preset.toml`, the user's data, `learned.json`,
+`state.json`, `checkpoints/`, and `lock`, which the process that trains it holds. What is to be the run folder is put
+together there too, as `result/`, and then moved up. So a folder with `metadata.json` at its top is a complete run, and
+stays one until a run that replaces it is complete.
 """
 
 import contextlib
@@ -11,18 +11,31 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
-from rnnzoo.registry import CARD, DATA, METADATA, PRESET, SEEDS, STATE, UNFINISHED, WEIGHTS
+from rnnzoo.registry import (
+    CARD,
+    DATA,
+    HISTORY,
+    LEARNED,
+    METADATA,
+    PRESET,
+    SEEDS,
+    STATE,
+    UNFINISHED,
+    WEIGHTS,
+    load_preset,
+)
 
 CHECKPOINTS, RESULT, LOCK, PLACING = "checkpoints", "result", "lock", "placing"
-HISTORY, SAVED_MODEL, LOGS = "history.csv", "saved_model", "logs"
+SAVED_MODEL, LOGS = "saved_model", "logs"
 # What a complete run holds beside its metadata, or may hold.
-PARTS = (PRESET, WEIGHTS, CARD, DATA, SEEDS, HISTORY, SAVED_MODEL, LOGS)
+PARTS = (WEIGHTS, LEARNED, CARD, f"{DATA}.csv", SEEDS, HISTORY, SAVED_MODEL, LOGS, PRESET)
 RUNNING, INTERRUPTED, FAILED, COMPLETE = "running", "interrupted", "failed", "complete"
 
 
@@ -107,8 +120,16 @@ class Workspace:
         self.run, self.folder, self.about, self.new, self._lock = run, run / UNFINISHED, about, new, lock
 
     @classmethod
-    def begin(cls, run, preset, data, about, force):
-        """A new run, from the text of its preset and the path of its data, `None` for none.
+    def begin(cls, run, preset, data, about, force, learned=None):
+        """A new run.
+
+        Args:
+            run: its folder.
+            preset: the text of its preset.
+            data: the path of the user's data and the name of the copy, a pair; `None` for none.
+            about: what its `state.json` is to hold.
+            force: whether a run that is there is replaced.
+            learned: the text of what its task has learned; `None` for nothing.
 
         Raises:
             InputError: there is a run folder already and no `force`, or another process trains it.
@@ -127,9 +148,15 @@ class Workspace:
                 folder = partial / UNFINISHED
                 folder.mkdir()
             (folder / PRESET).write_text(preset, encoding="utf-8")
+            names = [PRESET]
             if data is not None:
-                (folder / DATA).write_bytes(_read(data))
-            checksums = {name: _sha256(folder / name) for name in (PRESET, DATA) if (folder / name).is_file()}
+                path, name = data
+                _copy(Path(path), folder / name)
+                names.append(name)
+            if learned is not None:
+                (folder / LEARNED).write_text(learned, encoding="utf-8")
+                names.append(LEARNED)
+            checksums = {name: checksum(folder / name) for name in names}
             about = {"state": RUNNING, **about, "sha256": checksums}
             _write_state(folder, about)
             lock = take_lock(folder / LOCK, run)
@@ -165,9 +192,9 @@ class Workspace:
                         f"{run}: begun with {name.removesuffix('_version')} {about[name]}, and this is {version}; go on "
                         "with the former, or train anew"
                     )
-            for name, checksum in about["sha256"].items():
+            for name, expected in about["sha256"].items():
                 path = run / UNFINISHED / name
-                if _sha256(path) != checksum:
+                if checksum(path) != expected:
                     raise InputError(f"{path}: changed since the run began; restore it, or train anew")
             work = cls(run, about, lock, new=False)
             work.set_state(RUNNING)
@@ -197,7 +224,7 @@ class Workspace:
         """
         if not (self.folder / PLACING).exists():
             # First of all what makes a run a complete one. What somebody else has put there stays.
-            for name in (METADATA, *PARTS):
+            for name in (METADATA, *_own_data(self.run), *PARTS):
                 remove(self.run / name)
             for left in self.run.glob(f".{UNFINISHED}.*"):  # by a process that was killed
                 remove(left)
@@ -274,15 +301,36 @@ def _write_state(folder, about):
         partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def _read(path):
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+def _own_data(run):
+    """What the copy of the user's data in a complete run is called, if there is one; its preset says so."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, InputError):
+        source = load_preset(run).own_data
+        return [] if source is None else [source.path.name]
+    return []
 
 
-def _sha256(path):
+def _copy(path, copy):
+    """Copies a file, or a folder with all that is in it."""
     try:
+        if path.is_dir():
+            shutil.copytree(path, copy)
+        else:
+            copy.write_bytes(path.read_bytes())
+    except (OSError, shutil.Error) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def checksum(path):
+    """The sha256 of a file; of a folder that of its files' names and checksums.
+
+    Raises:
+        InputError: it is missing, or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            lines = [f"{file.relative_to(path).as_posix()} {checksum(file)}\n" for file in files]
+            return hashlib.sha256("".join(lines).encode()).hexdigest()
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
         raise InputError(f"{path}: missing, and the run cannot go on without it; restore it, or train anew") from None

@@ -4,6 +4,7 @@ import keras
 
 from rnnzoo.architectures._parts import is_numbered, numbered, step_input
 from rnnzoo.errors import InputError
+from rnnzoo.layers import PoolingStep
 
 
 def step_model(model):
@@ -18,6 +19,8 @@ def step_model(model):
     Returns:
         A `keras.Model`, a dict of `inputs` (a token id (batch,) or a vector (batch, features)) and the states `state`,
         `state_2`, ... (batch, units), one a recurrent layer -> a dict of `outputs` (batch, outputs) and the new states.
+        Where the model reads out what is pooled over time, `pooling_count` (batch, 1), `pooling_sum` and `pooling_max`
+        (batch, width) are states, too; see `rnnzoo.layers.PoolingStep`.
 
     Raises:
         InputError: the model is of another architecture, or runs in both directions: it needs the whole sequence.
@@ -35,6 +38,9 @@ def step_model(model):
     for layer, state in zip(hidden, states, strict=True):
         x = layer(x, initial_state=state)
         new_states.append(x[:, 0] if layer.return_sequences else x)
+    if "pooling" in layers:
+        x, more, new = _pooled(layers, x)
+        states, new_states = [*states, *more], [*new_states, *new]
     for layer in [*dense, layers["readout"]]:
         x = layer(x)
     return keras.Model(
@@ -45,3 +51,12 @@ def step_model(model):
         },
         name="step",
     )
+
+
+def _pooled(layers, x):
+    """What is pooled once the timestep (batch, 1, width) is in, the states before, and the new ones."""
+    x = x[:, 0]
+    step = PoolingStep(layers["pooling"].how, name="pooling_step")
+    states = [keras.Input((width,), name=f"pooling_{name}") for name, width in step.widths(x.shape[-1]).items()]
+    pooled, *new = step(x, states)
+    return pooled, states, new

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import keras
 
-from rnnzoo.building import create_task
+from rnnzoo.building import create_task, learned_text, new_task
 from rnnzoo.checkpoints import Checkpoints
 from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError
 from rnnzoo.evaluating import read_split
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.recipes import count_epochs, fit
-from rnnzoo.registry import Preset, load_preset, override
+from rnnzoo.registry import Preset, Source, load_preset, override
 from rnnzoo.results import versions, write_result
 from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, resume_line
 from rnnzoo.stopping import Stop, Stopped
@@ -39,12 +39,25 @@ class Run(NamedTuple):
 
 
 def train(
-    preset, *, seed=None, run_dir=None, data=None, overrides=(), force=False, tensorboard=False, progress=None, notice=None
+    preset,
+    *,
+    seed=None,
+    run_dir=None,
+    data=None,
+    valid=0.2,
+    columns=None,
+    skip_bad=False,
+    overrides=(),
+    force=False,
+    tensorboard=False,
+    progress=None,
+    notice=None,
 ):
     """Trains a preset, scores it on its test sets and writes a run folder, a preset's folder in form.
 
     The folder holds `preset.toml` (overrides included), `model.weights.h5`, `metadata.json`, `history.csv`, `README.md`
-    (the model card), `saved_model/NAME/1/`, and `data.csv` and `logs/` where `data` and `tensorboard` ask for them.
+    (the model card), `saved_model/NAME/1/`, `learned.json` where the task takes a vocabulary or the like from the
+    examples, and a copy of `data` and `logs/` where `data` and `tensorboard` ask for them.
 
     A run that is ended before it is complete, however that comes, goes on with `resume`, and its weights and scores are then
     bit for bit those of a run that was not (on the same machine, on CPUs; with GPUs, where operations are deterministic).
@@ -60,8 +73,11 @@ def train(
         preset: a `Preset`, a name or a folder.
         seed: of initial weights and order of examples; the preset's own if `None`.
         run_dir: the folder to write; a new numbered one under `runs/` if `None`.
-        data: a CSV file of `input,answer` lines that replaces the preset's data; a seeded 20 % of it is held out. A run
-            that was itself trained on such a file is trained on it again if `None`.
+        data: a file that replaces the preset's data: CSV, TSV or JSONL of inputs and answers, or what the task reads. A
+            run that was itself trained on such a file is trained on it again if `None`.
+        valid: which share of its distinct inputs is held out, drawn by a fixed seed.
+        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair; found by itself if `None`.
+        skip_bad: whether rows of `data` that are wrong are left out; they are an error otherwise.
         overrides: strings such as `training.epochs=5`.
         force: whether an existing run folder is replaced: an unfinished run at once, a complete one when the new one is
             complete.
@@ -82,16 +98,24 @@ def train(
     preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
     _check_tensorboard(tensorboard)
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
-    task = create_task(preset)
-    data = preset.own_data if data is None else data
-    own = None if data is None else read_split(data, task)
+    task = new_task(preset)
+    if data is not None:
+        source = Source(Path(data), valid, skip_bad, None if columns is None else tuple(columns))
+        preset = preset.with_data(source)
+    else:
+        source = preset.own_data
+    own = None if source is None else read_split(source, task, notice)
+    if task.learns:
+        _learn(task, own, source)
     about = {
         "epochs": count_epochs(preset),
-        "data": None if data is None else Path(data).name,
+        "data": None if source is None else source.path.name,
         "tensorboard": tensorboard,
         **versions(),
     }
-    work = Workspace.begin(path, dumps({"name": preset.name, **preset.content()}), data, about, force)
+    copied = None if source is None else (source.path, preset.data.file)
+    text = dumps({"name": preset.name, **preset.content()})
+    work = Workspace.begin(path, text, copied, about, force, learned_text(preset, task))
     return _go_on(work, preset, task, own, progress, notice)
 
 
@@ -176,6 +200,14 @@ def next_run(name):
     while (runs / f"{name}-{number}").exists() or list(runs.glob(f".{name}-{number}.*.partial")):
         number += 1
     return runs / f"{name}-{number}"
+
+
+def _learn(task, own, source):
+    """Takes from a user's examples, or from the task's own, what the task learns from them."""
+    try:
+        task.learn(*([task.train()] if own is None else own))
+    except InputError as error:
+        raise InputError(str(error) if source is None else f"{source.path}: {error}") from None
 
 
 def _check_tensorboard(asked):

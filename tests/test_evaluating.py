@@ -12,7 +12,7 @@ from rnnzoo.tasks._task import Examples
 def test_too_few_distinct_inputs_are_refused(inputs):
     """Nothing could be held out of them, and a score on the training part would pass for one on the held-out part."""
     count = len(set(inputs))
-    with pytest.raises(InputError, match=f"{count} distinct inputs?; at least 3 are needed to hold a fifth of them out"):
+    with pytest.raises(InputError, match=f"{count} distinct inputs?; at least 3 are needed to hold 0.2 of them out"):
         split_own(Examples(inputs, [0] * len(inputs)))
 
 

@@ -40,6 +40,7 @@ FLOORS = {
     "userdata": 3,
     "drawing": 3,
     "cards": 4,
+    "curves": 4,
     "answering": 3,
     "predicting": 4,
     "running": 4,
@@ -57,9 +58,9 @@ FLOORS = {
 ALLOWED = {  # what a floor may import from outside rnnzoo and the standard library
     -1: set(),
     0: {"keras", "tensorflow", "numpy"},
-    1: {"keras", "tensorflow", "numpy"},
+    1: {"keras", "tensorflow", "numpy", "PIL"},
     2: {"pydantic"},
-    3: {"keras", "tensorflow", "numpy", "matplotlib"},
+    3: {"keras", "tensorflow", "numpy", "matplotlib", "h5py"},
     4: {"keras", "tensorflow", "numpy", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert"},
     5: {"click", "rich"},
 }

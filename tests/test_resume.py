@@ -574,21 +574,27 @@ def test_a_folder_that_cannot_be_written(ended, tmp_path, monkeypatch):
 
 
 def test_data_that_vanished(each_epoch, tmp_path):
-    data = tmp_path / "products.csv"
-    data.write_text("".join(f"{a}{b},{a * b}\n" for a in range(10) for b in range(10)))
-    run = interrupted(tmp_path / "run", data=data)
+    data = tmp_path / "products.tsv"
+    data.write_text("".join(f"{a}{b}\t{a * b}\n" for a in range(10) for b in range(10)))
+    run = interrupted(tmp_path / "run", data=data, valid=0.1)
     data.unlink()  # the run has its own
-    copy = run / "unfinished" / "data.csv"
+    copy = run / "unfinished" / "data.tsv"
     text = copy.read_text()
-    copy.write_text("12,3\n")
-    with pytest.raises(rnnzoo.InputError, match=r"unfinished/data\.csv: changed since the run began; restore it, or train"):
+    copy.write_text("12\t3\n")
+    with pytest.raises(rnnzoo.InputError, match=r"unfinished/data\.tsv: changed since the run began; restore it, or train"):
         rnnzoo.resume(run)
     copy.unlink()
-    with pytest.raises(rnnzoo.InputError, match=r"unfinished/data\.csv: missing, and the run cannot go on without it"):
+    with pytest.raises(rnnzoo.InputError, match=r"unfinished/data\.tsv: missing, and the run cannot go on without it"):
         rnnzoo.resume(run)
     copy.write_text(text)
-    assert rnnzoo.resume(run).metadata["dataset"]["name"] == "products.csv"
-    assert (run / "data.csv").read_text() == text
+    finished = rnnzoo.resume(run)
+    assert finished.metadata["dataset"]["name"] == "products.tsv"
+    assert finished.metadata["dataset"]["training_examples"] == 90
+    assert (run / "data.tsv").read_text() == text
+    # Another run in its place leaves nothing of it, and what is somebody else's.
+    (run / "data.tab").write_text("somebody's")
+    rnnzoo.train("digit-sum", run_dir=run, overrides=SHORT, force=True)
+    assert not (run / "data.tsv").exists() and (run / "data.tab").exists()
 
 
 def test_what_is_no_run_to_go_on_with(ended, tmp_path):

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.layers import OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers import BagEmbedding, OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers.pooling import POOLINGS
 
 
 def numbered(name, index):
@@ -43,15 +44,24 @@ def check_names(recurrent_initializer=None, **activations):
     _resolve("recurrent_initializer", recurrent_initializer, keras.initializers, "initializer")
 
 
+def check_pooling(pooling):
+    """Refuses a pooling that is none, and names the nearest that is one."""
+    known = ["last", *POOLINGS]
+    if pooling not in known:
+        hint = nearest(pooling, known) if isinstance(pooling, str) else ""
+        raise InputError(f"pooling={pooling!r}: expected one of {', '.join(known)}{hint}")
+
+
 def _resolve(argument, name, registry, kind):
     try:
         registry.get(name)
     except (ValueError, TypeError):
         known = [entry for entry in dir(registry) if entry[0].islower() and entry not in ("get", "serialize", "deserialize")]
+        known += ["shift"] * (kind == "initializer")  # of rnnzoo.layers
         raise InputError(f"{argument}={name!r} is no {kind} that Keras knows{nearest(name, known)}") from None
 
 
-def sequence_input(name, features=None, vocabulary_size=None, embedding=None, mask_value=None, prefix=""):
+def sequence_input(name, features=None, vocabulary_size=None, embedding=None, bag=None, mask_value=None, prefix=""):
     """The input of a sequence, its vectors and its mask.
 
     Args:
@@ -59,11 +69,12 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         features: width of real vectors, or `None` for token ids.
         vocabulary_size: how many token ids there are, padding (0) included.
         embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        bag: how many ids a timestep has, whose embeddings are added; one, without an axis for them, if `None`.
         mask_value: the value that marks padding in vectors; `None` skips nothing.
         prefix: stands before "features" and the like where an error names an argument.
 
     Returns:
-        input: (batch, timesteps) ids or (batch, timesteps, features).
+        input: (batch, timesteps) or (batch, timesteps, bag) ids, or (batch, timesteps, features).
         vectors: (batch, timesteps, width).
         mask: (batch, timesteps) bool, True where the timestep is used, or `None`.
     """
@@ -71,10 +82,11 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         raise InputError(
             f"give either {prefix}features (a sequence of real vectors) or {prefix}vocabulary_size (a sequence of token ids)"
         )
-    check_optional_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding})
+    check_optional_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding, f"{prefix}bag": bag})
     if features is not None:
-        if embedding is not None:
-            raise InputError(f"{prefix}embedding goes with {prefix}vocabulary_size, not with {prefix}features")
+        for argument, value in (("embedding", embedding), ("bag", bag)):
+            if value is not None:
+                raise InputError(f"{prefix}{argument} goes with {prefix}vocabulary_size, not with {prefix}features")
         inputs = keras.Input((None, features), name=name)
         mask = None if mask_value is None else PaddingMask(mask_value, name=f"{name}_mask")(inputs)
         return inputs, inputs, mask
@@ -83,15 +95,19 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         raise InputError(f"{prefix}vocabulary_size must be at least 2: id 0 is padding, and one token")
     if mask_value is not None:
         raise InputError(f"{prefix}mask_value goes with {prefix}features; of token ids, id 0 is padding")
-    inputs = keras.Input((None,), dtype="int32", name=name)
+    if bag is not None and embedding is None:
+        raise InputError(f"{prefix}bag goes with {prefix}embedding: it is embeddings that are added")
+    inputs = keras.Input((None,) if bag is None else (None, bag), dtype="int32", name=name)
     mask = PaddingMask(name=f"{name}_mask")(inputs)
-    return inputs, token_layer(name, vocabulary_size, embedding)(inputs), mask
+    return inputs, token_layer(name, vocabulary_size, embedding, bag)(inputs), mask
 
 
-def token_layer(name, vocabulary_size, embedding):
+def token_layer(name, vocabulary_size, embedding, bag=None):
     """The layer that turns token ids into vectors: `NAME_embedding` or `NAME_one_hot`."""
     if embedding is None:
         return OneHot(vocabulary_size - 1, name=f"{name}_one_hot")
+    if bag is not None:
+        return BagEmbedding(vocabulary_size, embedding, name=f"{name}_embedding")
     return keras.layers.Embedding(vocabulary_size, embedding, name=f"{name}_embedding")
 
 
@@ -100,6 +116,7 @@ def recurrent_stack(
     features,
     vocabulary_size,
     embedding,
+    bag,
     mask_value,
     units,
     layers,
@@ -124,7 +141,7 @@ def recurrent_stack(
     input_dropout = dropout if input_dropout is None else input_dropout
     check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout, input_dropout=input_dropout)
     check_names(recurrent_initializer, activation=activation)
-    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, mask_value)
+    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, bag, mask_value)
     for i in range(layers):
         x = recurrent_layer(
             numbered("hidden", i),
@@ -185,10 +202,10 @@ def step_input(layers, key, name=None):
         key: the name of the sequence input.
         name: what the new input is called; the same if `None`.
     """
-    whole = layers[key].output  # (batch, timesteps) or (batch, timesteps, features)
+    whole = layers[key].output  # (batch, timesteps), or (batch, timesteps, features) or of bags of ids
     step = keras.Input(whole.shape[2:], dtype=whole.dtype, name=name or key)
     x = one_step(step)
-    if len(whole.shape) == 2:
+    if whole.dtype == "int32":
         x = (layers.get(f"{key}_one_hot") or layers[f"{key}_embedding"])(x)
     return step, x
 

@@ -35,7 +35,8 @@ class Link(NamedTuple):
     Attributes:
         source, target: names of parts.
         how: "step" at the same timestep; "recur" from a step to the next that the layer takes; "next" from a timestep to the
-            one after; "final" from the last step that a layer takes; "initial" to the state before the first step.
+            one after; "final" from the last step that a layer takes; "pool" from every step that is used; "initial" to the
+            state before the first step.
         weight: a `Weight`, or `None` where nothing is multiplied.
     """
 
@@ -51,8 +52,8 @@ class Part:
 
     Attributes:
         name: the layer's name, with `/forward` or `/backward` where there are two directions.
-        role: "input", "vectors" (of tokens), "state", "joined" (side by side), "dense", "initial" (a dense layer that gives
-            a state to begin with) or "output".
+        role: "input", "vectors" (of tokens), "state", "joined" (side by side), "pooled" (over time), "dense", "initial" (a
+            dense layer that gives a state to begin with) or "output".
         axis: the input whose timesteps it goes along, or the layer that counts its own; `None` for no time.
         letter: what it is called, as h; `symbol` says which layer's and direction's.
         detail: a few words on it.

@@ -51,7 +51,7 @@ def raise_all(found):
     embedded = {part.axis for part in parts.values() if part.role == "vectors"}
     base = 2 if embedded else 1
     for part in parts.values():
-        below = [parts[link.source].level for link in found.into(part.name, "step", "final")]
+        below = [parts[link.source].level for link in found.into(part.name, "step", "final", "pool")]
         if part.role == "input":
             part.level = base - 1 - (part.axis in embedded)
         elif part.role == "state":

@@ -8,7 +8,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.explaining._network import Link, Network, Part, Weight, plural
 from rnnzoo.explaining._network_names import name_all, raise_all
 from rnnzoo.explaining._passes import activation_name, not_functional
-from rnnzoo.layers import FeedbackRNN, OneHot, PaddingMask, Readout
+from rnnzoo.layers import FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout
 
 
 def network(model):
@@ -52,6 +52,7 @@ class _Walker:
     def input(self, tensor):
         timed = tensor.dtype == "int32" or len(tensor.shape) == 3
         detail = "token ids" if tensor.dtype == "int32" else plural(tensor.shape[-1], "feature")
+        detail = f"bags of {tensor.shape[-1]} ids" if tensor.dtype == "int32" and len(tensor.shape) == 3 else detail
         part = self.part(tensor.name, "input", tensor.name if timed else None, "x", detail)
         return _Signal((part.name,))
 
@@ -92,7 +93,7 @@ class _Walker:
 
 def _mask(walker, layer, inputs):
     axis = walker.axis(inputs)
-    walker.found.padding[axis] = None if walker.found.parts[axis].detail == "token ids" else layer.mask_value
+    walker.found.padding[axis] = None if "ids" in walker.found.parts[axis].detail else layer.mask_value
     return _Mask(axis)
 
 
@@ -114,6 +115,13 @@ def _same(walker, layer, x, training=False):
 
 def _concatenate(walker, layer, signals):
     return _Signal(tuple(part for signal in signals for part in signal.parts), signals[0].final)
+
+
+def _pooling(walker, layer, x, mask=None):
+    source, _ = walker.one(x)
+    walker.part(layer.name, "pooled", None, "p", " and ".join(layer.parts) + " over time")
+    walker.link(source, layer.name, "pool")
+    return _Signal((layer.name,))
 
 
 def _dense(walker, layer, x, mask=None, as_weights=False):
@@ -196,6 +204,7 @@ _ADDS = {
     (keras.layers.Embedding,): _embedding,
     (keras.layers.Dropout,): _same,
     (keras.layers.Concatenate,): _concatenate,
+    (MaskedPooling,): _pooling,
     (keras.layers.Dense, Readout): _dense,
     (keras.layers.Bidirectional,): _bidirectional,
     (FeedbackRNN,): _feedback,

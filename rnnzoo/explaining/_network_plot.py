@@ -17,6 +17,7 @@ _FILL = {
     "state": FILLS["recurrent"],
     "initial": FILLS["recurrent"],
     "dense": FILLS["layer"],
+    "pooled": FILLS["layer"],
     "output": FILLS["layer"],
 }
 _FAINT, _PALE = "#a6a6a6", "#f3f3f3"

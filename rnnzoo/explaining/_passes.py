@@ -10,7 +10,7 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.explaining._activations import named
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace
-from rnnzoo.layers import FeedbackRNN, OneHot, PaddingMask, Readout, reference
+from rnnzoo.layers import BagEmbedding, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
 
 
 class Value:
@@ -84,6 +84,20 @@ def _embedding(tape, layer, ids):
     return out
 
 
+def _bag(tape, layer, ids):
+    table, rows = tape.weight(layer._embeddings), ids.array.astype(int)  # (batch, timesteps, bag)
+    used = (rows != 0)[..., None]
+    out = Value((table[rows] * used).sum(axis=-2))
+
+    def back():
+        gradient = np.zeros_like(table)
+        np.add.at(gradient, rows, _arrived(out)[..., None, :] * used)
+        tape.add_gradient(layer._embeddings, gradient)
+
+    tape._back.append(back)
+    return out
+
+
 def _dropout(tape, layer, x, training=False):
     return x  # what is traced is not training: nothing is dropped
 
@@ -95,6 +109,20 @@ def _concatenate(tape, layer, parts):
         ends = np.cumsum([part.array.shape[-1] for part in parts])[:-1]
         for part, gradient in zip(parts, np.split(_arrived(out), ends, axis=-1), strict=True):
             part.add(gradient)
+
+    tape._back.append(back)
+    return out
+
+
+def _pooling(tape, layer, x, mask=None):
+    used = np.ones(x.array.shape[:2], bool) if mask is None else mask.array.astype(bool)
+    found = {part: reference.pool(x.array, part, used) for part in layer.parts}
+    out = Value(np.concatenate(list(found.values()), axis=-1))
+
+    def back():
+        gradients = np.split(_arrived(out), len(found), axis=-1)
+        for (part, pooled), gradient in zip(found.items(), gradients, strict=True):
+            x.add(reference.pool_back(x.array, pooled, gradient, part, used))
 
     tape._back.append(back)
     return out
@@ -351,8 +379,10 @@ _RUNS = {
     PaddingMask: _mask,
     OneHot: _one_hot,
     keras.layers.Embedding: _embedding,
+    BagEmbedding: _bag,
     keras.layers.Dropout: _dropout,
     keras.layers.Concatenate: _concatenate,
+    MaskedPooling: _pooling,
     keras.layers.Dense: _dense,
     Readout: _dense,
     keras.layers.Bidirectional: _bidirectional,

@@ -83,6 +83,17 @@ class _Arrows:
             path = path if target.role == "joined" else None
         self._add(link, key, (target.name, None), path=path)
 
+    def _pool(self, link):
+        axis = self.of.parts[link.source].axis
+        end = self.of.nodes[link.target, None]
+        for t in self.of.steps[axis]:
+            if t == ELLIPSIS or not self.of.used(axis, t):
+                continue
+            start, path = self.of.nodes[link.source, t], None
+            if abs(start.x - end.x) > self.of.pitch / 2:  # up, and along the row where all meet
+                path = around([(start.x, start.y - start.radius), (start.x, end.y), (end.box[0], end.y)], 14)
+            self._add(link, (link.source, t), (link.target, None), path=path)
+
     def _initial(self, link):
         source, target = self.of.parts[link.source], self.of.parts[link.target]
         if source.role == "initial":

@@ -181,6 +181,8 @@ def notes(planner):
         found.append("y*: what should have been written at the step before (teacher forcing).")
     if any(link.how == "next" for link in planner.network.links):
         found.append("Each output is fed to the next step; to the first one, zeros.")
+    if any(part.role == "pooled" for part in parts):
+        found.append("p: what is made of all timesteps that count, each unit by itself.")
     if any(part.role == "joined" for part in parts):
         found.append("Dot: both directions side by side (concatenated).")
     return found

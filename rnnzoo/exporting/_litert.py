@@ -132,8 +132,10 @@ def _whole(predictor, parts, timesteps):
     if not sequences:
         return None, None
     kind, own = predictor.task.input, predictor.preset.own_data
-    inputs = _training_inputs(predictor.task) if own is None else read_split(own, predictor.task)[0].inputs
-    longest = max(kind.steps(kind.check(raw)) for raw in inputs)
+    longest = getattr(kind, "timesteps", None)  # of all sequences alike
+    if longest is None:
+        inputs = _training_inputs(predictor.task) if own is None else read_split(own, predictor.task)[0].inputs
+        longest = max(kind.steps(kind.check(raw)) for raw in inputs)
     timesteps = max(longest, TIMESTEPS) if kind.pads else longest
     if timesteps <= MOST_TIMESTEPS:
         return timesteps, None

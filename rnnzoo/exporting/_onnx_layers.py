@@ -5,6 +5,7 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.exporting._onnx_activations import BUILT_IN, activate, name_of
 from rnnzoo.exporting._onnx_graph import Graph
+from rnnzoo.layers.pooling import LEAST
 
 
 def _array(variable):
@@ -15,7 +16,8 @@ def padding_mask(graph, layer, inputs):
     """(batch, timesteps) ids or (batch, timesteps, features) -> (batch, timesteps) bool, True where used."""
     if len(layer.input.shape) == 2:
         return graph.op("Not", graph.op("Equal", inputs, graph.constant(np.int32(0))))
-    padding = graph.op("Equal", inputs, graph.constant(np.float32(layer.mask_value)))
+    ids = layer.input.dtype == "int32"
+    padding = graph.op("Equal", inputs, graph.constant(np.int32(0) if ids else np.float32(layer.mask_value)))
     # No operator is "any": more than none.
     count = graph.op("ReduceSum", graph.op("Cast", graph.op("Not", padding), to=_INT32), graph.integers(-1), keepdims=0)
     return graph.op("Greater", count, graph.constant(np.int32(0)))
@@ -39,6 +41,14 @@ def _one_hot(graph, ids, classes):
 
 def embedding(graph, layer, ids):
     return graph.op("Gather", graph.constant(_array(layer.embeddings), layer.name), ids, axis=0)
+
+
+def bag_embedding(graph, layer, ids):
+    """(batch, timesteps, bag) ids -> the sum of their embeddings; that of id 0 is zeros."""
+    table = _array(layer.embeddings)
+    table[0] = 0
+    vectors = graph.op("Gather", graph.constant(table, layer.name), ids, axis=0)
+    return graph.op("ReduceSum", vectors, graph.integers(-2), keepdims=0)
 
 
 def dense(graph, layer, x, mask=None, as_weights=False):
@@ -216,6 +226,41 @@ def dropout(graph, layer, x, training=None):
     return x
 
 
+def masked_pooling(graph, layer, x, mask=None):
+    """(batch, timesteps, width) -> the mean and the maximum over the used timesteps, those that the layer has."""
+    if mask is None:
+        kinds = {"mean": "ReduceMean", "max": "ReduceMax"}
+        found = [graph.op(kinds[part], x, axes=[1], keepdims=0) for part in layer.parts]
+        return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
+    used = graph.op("Unsqueeze", mask, graph.integers(-1))  # (batch, timesteps, 1)
+    count = graph.op("ReduceSum", graph.op("Cast", used, to=_FLOAT), graph.integers(1), keepdims=0)  # (batch, 1)
+    zero, found = graph.constant(np.float32(0)), []
+    for part in layer.parts:
+        if part == "mean":
+            total = graph.op("ReduceSum", graph.op("Where", used, x, zero), graph.integers(1), keepdims=0)
+            found.append(graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1)))))
+        else:
+            largest = graph.op("Where", used, x, graph.constant(np.float32(LEAST)))
+            largest = graph.op("ReduceMax", largest, axes=[1], keepdims=0)
+            found.append(graph.op("Where", graph.op("Greater", count, zero), largest, zero))
+    return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
+
+
+def pooling_step(graph, layer, x, states):
+    """What is pooled, and the new states."""
+    before, *kept = states
+    count, found, new = graph.op("Add", before, graph.constant(np.float32(1))), [], []
+    for part, state in zip(layer.parts, kept, strict=True):
+        if part == "mean":
+            new.append(graph.op("Add", state, x))
+            found.append(graph.op("Div", new[-1], count))
+        else:
+            begun = graph.op("Greater", before, graph.constant(np.float32(0)))
+            new.append(graph.op("Where", begun, graph.op("Max", state, x), x))
+            found.append(new[-1])
+    return [found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1), count, *new]
+
+
 def expand_dims(graph, operation, x):
     return graph.op("Unsqueeze", x, graph.integers(operation.axis))
 
@@ -246,12 +291,15 @@ EMITTERS = {
     "PaddingMask": padding_mask,
     "OneHot": lambda graph, layer, x: (one_hot_ids if hasattr(layer, "depth") else one_hot)(graph, layer, x),
     "Embedding": embedding,
+    "BagEmbedding": bag_embedding,
     "Dense": dense,
     "Readout": dense,
     "SimpleRNN": simple_rnn,
     "Bidirectional": bidirectional,
     "Concatenate": concatenate,
     "Dropout": dropout,
+    "MaskedPooling": masked_pooling,
+    "PoolingStep": pooling_step,
     "ExpandDims": expand_dims,
     "GetItem": get_item,
     "Cast": cast,

@@ -21,9 +21,9 @@ def describe(predictor, format):
     Returns:
         A dict of `format`, `layout` (of this description), the versions that wrote it, `preset`, `architecture`,
         `description`, `task` and `task_options` (what rnnzoo makes the task of again), `input` and `answer` (the same in
-        full, for programs that have no rnnzoo: `kind`, `name`, the alphabet, which begins at id 1, or labels, and what
-        padding is), and `decoding`: what is fed first (`start_token`), the token after which nothing counts (`end_token`),
-        and how many steps are taken at the most (`max_length`), or `None` where the model writes nothing.
+        full, for programs that have no rnnzoo: `kind`, `name`, the alphabet or vocabulary, which begins at id 1, or labels,
+        and what padding is), and `decoding`: what is fed first (`start_token`), the token after which nothing counts
+        (`end_token`), and how many steps are taken at the most (`max_length`), or `None` where the model writes nothing.
     """
     preset, task, decoder = predictor.preset, predictor.task, predictor.serving.decoder
     keys = ("start_token", "end_token", "max_length")

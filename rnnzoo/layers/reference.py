@@ -43,9 +43,12 @@ ACTIVATIONS = {
 def padding_mask(inputs, mask_value=0.0):
     """(..., timesteps) token ids or (..., timesteps, features) real vectors -> (..., timesteps) bool, as `PaddingMask`.
 
-    Ids are padding where they are 0, vectors where every feature is `mask_value`. What is of whole numbers is ids.
+    Ids are padding where they are 0, bags of them (batch, timesteps, bag) where all are, vectors where every feature is
+    `mask_value`. What is of whole numbers is ids.
     """
-    return inputs != 0 if inputs.dtype.kind == "i" else (inputs != mask_value).any(axis=-1)
+    if inputs.dtype.kind == "i":
+        return inputs != 0 if inputs.ndim < 3 else (inputs != 0).any(axis=-1)
+    return (inputs != mask_value).any(axis=-1)
 
 
 def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None, initial_state=None):
@@ -115,6 +118,31 @@ def backward(
         "z": d_z,
         "later": later,
     }
+
+
+def pool(x, how, mask):
+    """(batch, timesteps, width) -> (batch, width): the "mean" or the "max" over time, as `MaskedPooling`.
+
+    Args:
+        x: (batch, timesteps, width).
+        how: "mean" or "max".
+        mask: (batch, timesteps) bool, True where the timestep is used; where none is, zeros come out.
+    """
+    pooled = np.zeros((x.shape[0], x.shape[2]), x.dtype)
+    for row, (vectors, used) in enumerate(zip(x, mask, strict=True)):
+        if used.any():
+            pooled[row] = vectors[used].mean(axis=0) if how == "mean" else vectors[used].max(axis=0)
+    return pooled
+
+
+def pool_back(x, pooled, d_pooled, how, mask):
+    """The gradient of a loss with respect to `pool`'s x, from that with respect to what it gave, (batch, width).
+
+    Of a mean every used timestep has an equal part; of a maximum those have it, in equal parts, that are the largest.
+    """
+    used = np.broadcast_to(mask[..., None], x.shape)
+    parts = used if how == "mean" else used & (x == pooled[:, None])
+    return np.where(parts, d_pooled[:, None] / np.maximum(parts.sum(axis=1, keepdims=True), 1), 0.0)
 
 
 def functions(activation):

@@ -63,8 +63,11 @@ def task_of(description, where):
     name, options = description["task"], {key: _tuples(value) for key, value in description["task_options"].items()}
     try:
         task = tasks.create(name, **options) if name.isidentifier() else None
+        if task is not None and task.learns:
+            told = {**description["input"], **description["answer"]}
+            task.recall({name: told[name] for name in task.learns})
         found = json.loads(json.dumps([task.input.describe(), task.answer.describe()]))
-    except (ImportError, AttributeError, TypeError, InputError):
+    except (ImportError, AttributeError, TypeError, KeyError, InputError):
         found = None
     if found != [description["input"], description["answer"]]:
         raise InputError(f"{where}: {by}, whose task '{name}' this version has not, or has otherwise; export again")

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from rnnzoo.tasks._words import words
+
+# Kinds of inputs that become token ids, padded with 0.
+_TOKENS = ("text", "words")
+
 
 def front(about, checked):
     """What a model is given for checked inputs.
@@ -14,26 +19,27 @@ def front(about, checked):
         int32 token ids (batch, timesteps), right-padded with 0, or float32 vectors, (batch, width) or
         (batch, timesteps, width), right-padded with `padding` where there is one.
     """
-    fronts = {"text": _ids, "bits": _bits, "number": _digits, "vectors": _vectors, "constant": _constant}
+    fronts = {"text": _ids, "words": _word_ids, "bits": _bits, "number": _digits, "vectors": _vectors, "image": _images}
+    fronts |= {"constant": _constant}
     return fronts[about["kind"]](about, checked)
 
 
 def dtype(about):
     """Of what `front` makes: int32 of token ids, float32 of vectors."""
-    return np.dtype(np.int32 if about["kind"] == "text" else np.float32)
+    return np.dtype(np.int32 if about["kind"] in _TOKENS else np.float32)
 
 
 def timed(about):
     """Whether what `front` makes has timesteps."""
-    return about["kind"] == "text" or bool(about.get("sequence"))
+    return about["kind"] in _TOKENS or bool(about.get("sequence"))
 
 
 def used(about, inputs):
     """(batch, timesteps) bool: which timesteps of what `front` made are no padding; `None` where there are no timesteps."""
     if not timed(about):
         return None
-    if about["kind"] == "text":
-        return inputs != 0
+    if about["kind"] in _TOKENS:
+        return inputs != 0 if inputs.ndim == 2 else (inputs != 0).any(axis=-1)
     if about["padding"] is None:
         return np.ones(inputs.shape[:2], bool)
     return (inputs != np.float32(about["padding"])).any(axis=-1)
@@ -56,6 +62,15 @@ def _ids(about, texts):
         row[: len(points)] = table[points[::-1] if about["reverse"] else points]
         if end:
             row[len(points)] = about["vocabulary_size"] - 1
+    return ids
+
+
+def _word_ids(about, texts):
+    known = {word: i for i, word in enumerate(about["vocabulary"], 1)}
+    rows = [[known.get(word, about["unknown"]) for word in words(text)] for text in texts]
+    ids = np.zeros((len(rows), max(map(len, rows), default=0)), np.int32)
+    for row, found in zip(ids, rows, strict=True):
+        row[: len(found)] = found
     return ids
 
 
@@ -83,6 +98,11 @@ def _vectors(about, vectors):
     return padded
 
 
+def _images(about, images):
+    levels = np.array(images, np.uint8).reshape(len(images), *about["shape"])
+    return levels.astype(np.float32) * np.float32(1 / 255)
+
+
 def named(about, values):
     """Named answers as nested lists, texts as strings -> the same as the answer's `answers` takes them."""
     if about["kind"] in ("text", "characters"):
@@ -106,6 +126,12 @@ def back(about, outputs, inputs):
         return {name: np.round(outputs[:, 0]).astype(np.int64)}
     if kind == "label":
         return {name: np.array(about["labels"])[outputs.argmax(axis=-1)]}
+    if kind == "labels":
+        used = np.ones(outputs.shape[:2], bool)
+        if about["padding"] is not None:
+            used = inputs != inputs.dtype.type(about["padding"])
+            used = used if inputs.ndim == 2 else used.any(axis=-1)
+        return {name: np.where(used, np.array(about["labels"])[outputs.argmax(axis=-1)], ""), "lengths": used.sum(axis=1)}
     if kind == "real":
         return {name: outputs[:, 0].astype(np.float32)}
     if kind == "vectors":

@@ -106,14 +106,20 @@ class SequenceAnswer:
 
 
 class LabelAnswer:
-    """One of a few labels, the one with the largest output."""
+    """One of a few labels, the one with the largest output.
+
+    Args:
+        name: what the answer is called in the SavedModel's signature.
+        labels: the labels.
+        open: whether a text that is none of them is an answer, too: of examples that labels are still to be learned from.
+    """
 
     kind = "label"
     per_timestep = False
     generated = False
 
-    def __init__(self, name, labels):
-        self.name, self.labels = name, list(labels)
+    def __init__(self, name, labels, open=False):
+        self.name, self.labels, self.open = name, list(labels), open
 
     def describe(self):
         """The back in values that JSON has, for programs that have no TensorFlow."""
@@ -127,6 +133,10 @@ class LabelAnswer:
         for label in self.labels:
             if str(label) == text:
                 return label
+        if self.open:
+            if not text:
+                raise InputError(f"the {self.name} is empty; expected a label")
+            return text
         raise InputError(f"'{text}' is no answer; expected one of {', '.join(map(str, self.labels))}")
 
     def targets(self, answers):

@@ -29,14 +29,19 @@ class Task:
         metric: the name of the share of answers that are right.
         description: what goes in and what comes out, in words.
         source: where the examples come from, and under which licence.
-        likelihood: where answers are drawn rather than right or wrong, what is judged is the probability of those that
-            came, of "each" for itself, or of all of them "joined" into one text; else `None`.
+        learns: the names of what is taken from the examples, such as a vocabulary, and travels with the weights: of entries
+            of the input's and the answer's descriptions.
+        likelihood: where the probability of the answers that came is judged, of "each" for itself or of all of them
+            "joined" into one text; else `None`.
+        drawn: whether answers are drawn rather than right or wrong, so that nothing but their probability is judged.
         specimen: the options of `rnnzoo.generate` by which a model card shows what the weights write; `None`: it does not.
     """
 
     metric = "exact_match"
     source = "generated"
+    learns = ()
     likelihood = None
+    drawn = False
     specimen = None
 
     def train(self):
@@ -46,6 +51,27 @@ class Task:
     def tests(self):
         """A dict of functions that give the `Examples` to be judged by; the first is `held_out`, where anything is."""
         raise NotImplementedError
+
+    def learn(self, training, *others):
+        """Takes what `learns` names from examples.
+
+        Args:
+            training: the `Examples` to train on.
+            others: `Examples` to be judged by, of which the answers that there can be are known too, and nothing else.
+
+        Raises:
+            InputError: there is too little in them.
+        """
+
+    def recall(self, learned):
+        """Takes what `learned` gave of a task with the same options."""
+
+    @property
+    def learned(self):
+        """What was taken from examples, name -> value that JSON has; `None` where nothing is to be, or not yet."""
+        described = {**self.input.describe(), **self.answer.describe()}
+        found = {name: described[name] for name in self.learns}
+        return None if not found or None in found.values() else found
 
     def validation(self):
         """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""
@@ -64,6 +90,18 @@ class Task:
             The three, of the same shapes; what was given is not changed.
         """
         raise InputError("training.augment: the task does not vary its examples")
+
+    def rows(self, path):
+        """The examples of a user's file in a format of the task's own, such as a column format or a folder a class.
+
+        Args:
+            path: the file or folder.
+
+        Returns:
+            `None` where the path has another format (then it is read as CSV, TSV or JSONL); else an iterator of (where,
+            input, answer as text), or of (where, None, None, what is wrong) for what cannot be read as an example.
+        """
+        return None
 
     def up_to(self, timesteps, stage):
         """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
@@ -124,6 +162,12 @@ def no_longer_than(task, examples, timesteps):
     return examples.take(short)
 
 
+def apart(examples, others):
+    """The examples whose inputs are not among those of `others`."""
+    known = set(map(key, others.inputs))
+    return examples.take([i for i, raw in enumerate(examples.inputs) if key(raw) not in known])
+
+
 def key(raw):
     """What tells raw inputs apart, in sets and dicts."""
     return (raw.shape, raw.tobytes()) if isinstance(raw, np.ndarray) else raw
@@ -132,7 +176,7 @@ def key(raw):
 def plain(raw):
     """A raw input as values that JSON has: an array as nested lists of the shortest decimal numbers."""
     if isinstance(raw, np.ndarray):
-        return [plain(part) for part in raw]
+        return raw.tolist() if raw.dtype.kind in "iu" else [plain(part) for part in raw]
     return decimal(raw) if isinstance(raw, np.floating) else raw
 
 

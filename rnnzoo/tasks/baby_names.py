@@ -37,6 +37,7 @@ class BabyNames(Task):
     description = "nothing -> a first name, letter by letter"
     source = "github.com/karpathy/makemore, MIT licence; names of the US social security administration"
     likelihood = "each"
+    drawn = True
 
     def __init__(self, split_seed: int = 0):
         self.split_seed = split_seed

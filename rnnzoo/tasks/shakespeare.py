@@ -41,6 +41,7 @@ class Shakespeare(Task):
     metric = "accuracy"
     source = "github.com/karpathy/char-rnn, MIT licence; the plays are in the public domain"
     likelihood = "joined"
+    drawn = True
 
     def __init__(self):
         self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")

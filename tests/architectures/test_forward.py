@@ -42,6 +42,10 @@ def read(variant, model, tensor, array):
     mask = variant.mask(tensor, array)
     if array.dtype != "int32":
         return array.astype("float64"), mask
+    if variant.of(tensor, "bag"):
+        table = weights(model, f"{tensor}_embedding")[0]
+        table[0] = 0
+        return table[array].sum(axis=-2), mask
     if variant.of(tensor, "embedding"):
         return weights(model, f"{tensor}_embedding")[0][array], mask
     depth = model.get_layer(f"{tensor}_one_hot").depth
@@ -86,9 +90,14 @@ def expected_one_to_many(variant, model, inputs):
 
 
 def expected_many_to_one(variant, model, inputs):
+    given = variant.given
     x, mask = read(variant, model, "inputs", inputs["inputs"])
-    final = stack(variant, model, x, mask, sequences=False, bidirectional=variant.given["bidirectional"])
-    return dense(final, model, "readout", variant.given["output_activation"])
+    h = stack(variant, model, x, mask, sequences=given["pooling"] != "last", bidirectional=given["bidirectional"])
+    if given["pooling"] != "last":
+        used = [row[counts] for row, counts in zip(h, mask, strict=True)]
+        parts = {"mean": [row.mean(0) for row in used], "max": [row.max(0) for row in used]}
+        h = np.concatenate([parts[part] for part in given["pooling"].split("_")], -1)
+    return dense(h, model, "readout", given["output_activation"])
 
 
 def expected_many_to_many(variant, model, inputs):

@@ -1,0 +1,112 @@
+"""Sentences whose tokens have a tag each, in CoNLL columns; and the entities that tags mark."""
+
+import re
+from typing import NamedTuple
+
+from rnnzoo.errors import InputError
+
+OUTSIDE = "O"
+_TAG = re.compile(r"O|[BI]-(\S+)")
+
+
+class Sentence(NamedTuple):
+    """Tokens and their tags, as many, and the number of the line that the first one is on."""
+
+    tokens: list
+    tags: list
+    line: int
+
+
+def read_conll(text, where, drop_empty=False):
+    """The sentences of a text in CoNLL columns: a token a line, a blank line after each sentence.
+
+    The token is the first column and its tag the last one: O, B-TYPE where an entity begins, I-TYPE inside it (IOB2; Ramshaw
+    and Marcus 1995). Columns are separated by tabs, or by spaces where a line has no tab; `-DOCSTART-` lines are skipped.
+
+    Args:
+        text: the text.
+        where: what it is, in messages.
+        drop_empty: whether a line whose token is empty is left out, as some corpora have, and not refused.
+
+    Returns:
+        A list of `Sentence`, none of them empty.
+
+    Raises:
+        InputError: a line has no two columns, no token or no such tag, or continues an entity that there is not; or there
+            is no sentence at all. It names the line.
+    """
+    found, tokens, tags, first, before = [], [], [], 1, OUTSIDE
+    lines = text.removeprefix("\ufeff").split("\n")
+    for number, line in enumerate([*lines, ""], 1):
+        line = line.rstrip("\r")
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            if tokens:
+                found.append(Sentence(tokens, tags, first))
+            tokens, tags, before = [], [], OUTSIDE
+            continue
+        token, tag = _columns(line, f"{where}, line {number}")
+        if not token and drop_empty:
+            continue
+        if not token:
+            raise InputError(f"{where}, line {number}: the token is empty")
+        if tag.startswith("I-") and before[1:] != tag[1:]:
+            expected = f"B{tag[1:]}"
+            raise InputError(f"{where}, line {number}: {tag} follows {before} and continues nothing; expected {expected}")
+        if not tokens:
+            first = number
+        tokens.append(token)
+        tags.append(tag)
+        before = tag
+    if not found:
+        raise InputError(f"{where}: no sentence; expected a token and its tag a line, and a blank line after each sentence")
+    return found
+
+
+def _columns(line, where):
+    """The token and the tag of a line."""
+    columns = line.split("\t") if "\t" in line else line.split()
+    token, tag = columns[0].strip(), columns[-1].strip()
+    if len(columns) < 2:
+        raise InputError(f"{where}: 1 column; expected a token and its tag, separated by a tab")
+    if not _TAG.fullmatch(tag):
+        raise InputError(f"{where}: the tag '{tag}'; expected O, B-TYPE or I-TYPE, for example B-PER")
+    return token, tag
+
+
+def entities(tags):
+    """The entities that a sentence's tags mark, strictly: a set of (type, first token, the one after the last).
+
+    One begins at a B alone and goes on over the I of its type that follow; an I that continues nothing marks none.
+    """
+    found, begun = set(), None
+    for i, tag in enumerate([*tags, OUTSIDE]):
+        if begun is not None and tag != f"I-{begun[0]}":
+            found.add((*begun, i))
+            begun = None
+        if tag.startswith("B-"):
+            begun = tag[2:], i
+    return found
+
+
+def entity_scores(given, right):
+    """Precision, recall and F1 of the entities in all sentences together (micro-averages), counted strictly.
+
+    An entity is right if its type and both its ends are, as `seqeval` counts in its mode "strict" with IOB2 tags.
+
+    Args:
+        given, right: lists of sentences' tags; the tags of a sentence are as many in both.
+
+    Returns:
+        A dict of `entity_precision`, `entity_recall` and `entity_f1`, 0 where there is nothing to divide by.
+    """
+    hits = marked = wanted = 0
+    for one, other in zip(given, right, strict=True):
+        if len(one) != len(other):
+            raise ValueError(f"{len(one)} tags for {len(other)} tokens")
+        one, other = entities(one), entities(other)
+        hits, marked, wanted = hits + len(one & other), marked + len(one), wanted + len(other)
+    return {
+        "entity_precision": hits / marked if marked else 0.0,
+        "entity_recall": hits / wanted if wanted else 0.0,
+        "entity_f1": 2 * hits / (marked + wanted) if marked + wanted else 0.0,
+    }
