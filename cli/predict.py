@@ -154,7 +154,7 @@ def _write_table(blocks, advance):
     """A table where it is small; else lines under the same heads, whose columns the first block decides."""
     heads, widths = ("input", "answer"), None
     for block, last in blocks:
-        rows = [(str(raw), str(_shown(answer))) for raw, answer in block]
+        rows = [(str(_shown(raw)), str(_shown(answer))) for raw, answer in block]
         if widths is None:
             if last and len(rows) <= TABLE and all(len(cell) <= COLUMN for row in rows for cell in row):
                 print_table(heads, rows)
@@ -263,4 +263,6 @@ def _shown(answer):
     """Answers as people read them: sums separated by spaces, pairs by a colon."""
     if isinstance(answer, list):
         return " ".join(":".join(map(str, step)) if isinstance(step, tuple) else str(step) for step in answer)
+    if isinstance(answer, str):  # on one line
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in answer)
     return answer
