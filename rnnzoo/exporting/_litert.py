@@ -180,7 +180,7 @@ def _metrics(predictor, runner, tolerance):
     Raises:
         InputError: those of the files are worse by more than `tolerance`.
     """
-    task, examples = predictor.task, held_out(predictor)
+    task, examples = predictor.task, predictor.task.cut(held_out(predictor))
     most = runner.timesteps
     fitting = [i for i, raw in enumerate(examples.inputs) if most is None or task.input.steps(task.input.check(raw)) <= most]
     if not fitting:

@@ -85,7 +85,7 @@ class Task:
         raise InputError("training.augment: the task does not vary its examples")
 
     def cut(self, examples):
-        """The user's own `Examples` as they are learned from: long sequences may be cut into pieces."""
+        """Whole `Examples` as they are learned from: long sequences may be cut into pieces."""
         return examples
 
     def rows(self, path):

@@ -7,7 +7,16 @@ import numpy as np
 from rnnzoo import data
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._labels import LabelsAnswer
-from rnnzoo.tasks._movement import MIRRORED, PADDING, SIGNS, MovementInput, is_recording, parse_recording, read_recording
+from rnnzoo.tasks._movement import (
+    MIRRORED,
+    PADDING,
+    SIGNS,
+    MovementInput,
+    is_recording,
+    parse_recording,
+    read_recording,
+    synthetic,
+)
 from rnnzoo.tasks._scores import accuracy, macro_f1
 from rnnzoo.tasks._task import Examples, Task
 from rnnzoo.tasks._tensorflow import tf
@@ -115,10 +124,10 @@ class GesturePhases(Task):
         return None
 
     def samples(self):
-        return ["synthetic:6", "synthetic:12"]
+        return ["synthetic:12", "synthetic:4"]
 
     def raw_inputs(self):
-        return [f"synthetic:{frames}" for frames in (1, 2, 5, 12, 23, 37, 48, 64)]
+        return [synthetic(frames) for frames in (1, 2, 3, 5, 8, 12, 17, 23, 30, 37, 48, 64)]
 
     def score(self, examples, predicted):
         """Accuracy and macro-F1 over all frames of all sequences."""
