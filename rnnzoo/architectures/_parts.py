@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.layers import OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers import BagEmbedding, OneHot, PaddingMask, SimpleRNN
 from rnnzoo.layers.pooling import POOLINGS
 
 
@@ -61,7 +61,7 @@ def _resolve(argument, name, registry, kind):
         raise InputError(f"{argument}={name!r} is no {kind} that Keras knows{nearest(name, known)}") from None
 
 
-def sequence_input(name, features=None, vocabulary_size=None, embedding=None, mask_value=None, prefix=""):
+def sequence_input(name, features=None, vocabulary_size=None, embedding=None, bag=None, mask_value=None, prefix=""):
     """The input of a sequence, its vectors and its mask.
 
     Args:
@@ -69,11 +69,12 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         features: width of real vectors, or `None` for token ids.
         vocabulary_size: how many token ids there are, padding (0) included.
         embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        bag: how many ids a timestep has, whose embeddings are added; one, without an axis for them, if `None`.
         mask_value: the value that marks padding in vectors; `None` skips nothing.
         prefix: stands before "features" and the like where an error names an argument.
 
     Returns:
-        input: (batch, timesteps) ids or (batch, timesteps, features).
+        input: (batch, timesteps) or (batch, timesteps, bag) ids, or (batch, timesteps, features).
         vectors: (batch, timesteps, width).
         mask: (batch, timesteps) bool, True where the timestep is used, or `None`.
     """
@@ -81,10 +82,11 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         raise InputError(
             f"give either {prefix}features (a sequence of real vectors) or {prefix}vocabulary_size (a sequence of token ids)"
         )
-    check_optional_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding})
+    check_optional_sizes(**{f"{prefix}features": features, f"{prefix}embedding": embedding, f"{prefix}bag": bag})
     if features is not None:
-        if embedding is not None:
-            raise InputError(f"{prefix}embedding goes with {prefix}vocabulary_size, not with {prefix}features")
+        for argument, value in (("embedding", embedding), ("bag", bag)):
+            if value is not None:
+                raise InputError(f"{prefix}{argument} goes with {prefix}vocabulary_size, not with {prefix}features")
         inputs = keras.Input((None, features), name=name)
         mask = None if mask_value is None else PaddingMask(mask_value, name=f"{name}_mask")(inputs)
         return inputs, inputs, mask
@@ -93,15 +95,19 @@ def sequence_input(name, features=None, vocabulary_size=None, embedding=None, ma
         raise InputError(f"{prefix}vocabulary_size must be at least 2: id 0 is padding, and one token")
     if mask_value is not None:
         raise InputError(f"{prefix}mask_value goes with {prefix}features; of token ids, id 0 is padding")
-    inputs = keras.Input((None,), dtype="int32", name=name)
+    if bag is not None and embedding is None:
+        raise InputError(f"{prefix}bag goes with {prefix}embedding: it is embeddings that are added")
+    inputs = keras.Input((None,) if bag is None else (None, bag), dtype="int32", name=name)
     mask = PaddingMask(name=f"{name}_mask")(inputs)
-    return inputs, token_layer(name, vocabulary_size, embedding)(inputs), mask
+    return inputs, token_layer(name, vocabulary_size, embedding, bag)(inputs), mask
 
 
-def token_layer(name, vocabulary_size, embedding):
+def token_layer(name, vocabulary_size, embedding, bag=None):
     """The layer that turns token ids into vectors: `NAME_embedding` or `NAME_one_hot`."""
     if embedding is None:
         return OneHot(vocabulary_size - 1, name=f"{name}_one_hot")
+    if bag is not None:
+        return BagEmbedding(vocabulary_size, embedding, name=f"{name}_embedding")
     return keras.layers.Embedding(vocabulary_size, embedding, name=f"{name}_embedding")
 
 
@@ -110,6 +116,7 @@ def recurrent_stack(
     features,
     vocabulary_size,
     embedding,
+    bag,
     mask_value,
     units,
     layers,
@@ -120,6 +127,7 @@ def recurrent_stack(
     recurrent_initializer,
     dropout,
     recurrent_dropout,
+    input_dropout=None,
 ):
     """The input named `inputs` and the stack of recurrent layers above it, each given the mask explicitly.
 
@@ -130,9 +138,10 @@ def recurrent_stack(
         mask: (batch, timesteps) bool or `None`.
     """
     check_sizes(units=units, layers=layers)
-    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    input_dropout = dropout if input_dropout is None else input_dropout
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout, input_dropout=input_dropout)
     check_names(recurrent_initializer, activation=activation)
-    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, mask_value)
+    inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, bag, mask_value)
     for i in range(layers):
         x = recurrent_layer(
             numbered("hidden", i),
@@ -141,7 +150,7 @@ def recurrent_stack(
             activation=activation,
             use_bias=use_bias,
             recurrent_initializer=recurrent_initializer,
-            dropout=dropout,
+            dropout=dropout if i else input_dropout,
             recurrent_dropout=recurrent_dropout,
             return_sequences=return_sequences or i < layers - 1,
         )(x, mask=mask)
@@ -154,6 +163,15 @@ def recurrent_layer(name, bidirectional, **rnn):
         # Not go_backwards by hand: stacking on its reversed output would meet a mask that nothing has reversed.
         return keras.layers.Bidirectional(SimpleRNN(name=name, **rnn), merge_mode="concat", name=name)
     return SimpleRNN(name=name, **rnn)
+
+
+def readout_dropout_layer(rate, units):
+    """(batch, timesteps, units) -> the same: the dropout before a readout, called `readout_dropout`.
+
+    What is dropped is the same at all timesteps, as in the recurrent layers (Gal and Ghahramani 2016): a number drawn for
+    each of them took five times as long as all the rest of a training step.
+    """
+    return keras.layers.Dropout(rate, noise_shape=(None, 1, units), name="readout_dropout")
 
 
 def dense_stack(x, *, name, widths, activation, dropout=0.0):
@@ -184,10 +202,10 @@ def step_input(layers, key, name=None):
         key: the name of the sequence input.
         name: what the new input is called; the same if `None`.
     """
-    whole = layers[key].output  # (batch, timesteps) or (batch, timesteps, features)
+    whole = layers[key].output  # (batch, timesteps), or (batch, timesteps, features) or of bags of ids
     step = keras.Input(whole.shape[2:], dtype=whole.dtype, name=name or key)
     x = one_step(step)
-    if len(whole.shape) == 2:
+    if whole.dtype == "int32":
         x = (layers.get(f"{key}_one_hot") or layers[f"{key}_embedding"])(x)
     return step, x
 

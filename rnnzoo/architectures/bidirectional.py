@@ -12,6 +12,7 @@ def bidirectional(
     features: int | None = None,
     vocabulary_size: int | None = None,
     embedding: int | None = None,
+    bag: int | None = None,
     mask_value: float | None = None,
     return_sequences: bool = True,
     units: int = 32,
@@ -36,6 +37,7 @@ def bidirectional(
         features: width of each timestep's real vector.
         vocabulary_size: how many token ids there are, padding (id 0, masked) included; instead of `features`.
         embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        bag: how many ids a timestep has, whose embeddings are added, 0 adding nothing; one, without an axis, if `None`.
         mask_value: a timestep whose every feature equals it is padding; `None` skips nothing.
         return_sequences: an output at every timestep, or one for the whole sequence.
         units: width of each recurrent layer in each direction.
@@ -61,6 +63,7 @@ def bidirectional(
         features=features,
         vocabulary_size=vocabulary_size,
         embedding=embedding,
+        bag=bag,
         mask_value=mask_value,
         layers=layers,
         bidirectional=True,

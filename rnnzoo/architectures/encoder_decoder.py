@@ -100,9 +100,14 @@ def encoder_decoder(
     check_names(encoder_recurrent_initializer)
     if target_features is None and target_vocabulary_size is None:
         target_features, target_vocabulary_size = (outputs, None) if vocabulary_size is None else (None, outputs)
-    source, x, source_mask = sequence_input("source", features, vocabulary_size, embedding, mask_value)
+    source, x, source_mask = sequence_input("source", features, vocabulary_size, embedding, mask_value=mask_value)
     target, fed, target_mask = sequence_input(
-        "target", target_features, target_vocabulary_size, target_embedding, target_mask_value, prefix="target_"
+        "target",
+        target_features,
+        target_vocabulary_size,
+        target_embedding,
+        mask_value=target_mask_value,
+        prefix="target_",
     )
     drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
     encoder = {

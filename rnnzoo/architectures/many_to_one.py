@@ -12,6 +12,7 @@ def many_to_one(
     features: int | None = None,
     vocabulary_size: int | None = None,
     embedding: int | None = None,
+    bag: int | None = None,
     mask_value: float | None = None,
     units: int = 32,
     layers: int = 1,
@@ -37,6 +38,7 @@ def many_to_one(
         features: width of each timestep's real vector.
         vocabulary_size: how many token ids there are, padding (id 0, masked) included; instead of `features`.
         embedding: width of a trained embedding of the ids; one-hot vectors if `None`.
+        bag: how many ids a timestep has, whose embeddings are added, 0 adding nothing; one, without an axis, if `None`.
         mask_value: a timestep whose every feature equals it is padding; `None` skips nothing.
         units: width of each recurrent layer (and direction).
         layers: how many recurrent layers are stacked.
@@ -67,6 +69,7 @@ def many_to_one(
         features=features,
         vocabulary_size=vocabulary_size,
         embedding=embedding,
+        bag=bag,
         mask_value=mask_value,
         layers=layers,
         bidirectional=bidirectional,

@@ -52,6 +52,7 @@ class _Walker:
     def input(self, tensor):
         timed = tensor.dtype == "int32" or len(tensor.shape) == 3
         detail = "token ids" if tensor.dtype == "int32" else plural(tensor.shape[-1], "feature")
+        detail = f"bags of {tensor.shape[-1]} ids" if tensor.dtype == "int32" and len(tensor.shape) == 3 else detail
         part = self.part(tensor.name, "input", tensor.name if timed else None, "x", detail)
         return _Signal((part.name,))
 
@@ -92,7 +93,7 @@ class _Walker:
 
 def _mask(walker, layer, inputs):
     axis = walker.axis(inputs)
-    walker.found.padding[axis] = None if walker.found.parts[axis].detail == "token ids" else layer.mask_value
+    walker.found.padding[axis] = None if "ids" in walker.found.parts[axis].detail else layer.mask_value
     return _Mask(axis)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.explaining._activations import named
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace
-from rnnzoo.layers import FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
+from rnnzoo.layers import BagEmbedding, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
 
 
 class Value:
@@ -78,6 +78,20 @@ def _embedding(tape, layer, ids):
     def back():
         gradient = np.zeros_like(table)
         np.add.at(gradient, rows, _arrived(out))
+        tape.add_gradient(layer._embeddings, gradient)
+
+    tape._back.append(back)
+    return out
+
+
+def _bag(tape, layer, ids):
+    table, rows = tape.weight(layer._embeddings), ids.array.astype(int)  # (batch, timesteps, bag)
+    used = (rows != 0)[..., None]
+    out = Value((table[rows] * used).sum(axis=-2))
+
+    def back():
+        gradient = np.zeros_like(table)
+        np.add.at(gradient, rows, _arrived(out)[..., None, :] * used)
         tape.add_gradient(layer._embeddings, gradient)
 
     tape._back.append(back)
@@ -365,6 +379,7 @@ _RUNS = {
     PaddingMask: _mask,
     OneHot: _one_hot,
     keras.layers.Embedding: _embedding,
+    BagEmbedding: _bag,
     keras.layers.Dropout: _dropout,
     keras.layers.Concatenate: _concatenate,
     MaskedPooling: _pooling,

@@ -16,7 +16,8 @@ def padding_mask(graph, layer, inputs):
     """(batch, timesteps) ids or (batch, timesteps, features) -> (batch, timesteps) bool, True where used."""
     if len(layer.input.shape) == 2:
         return graph.op("Not", graph.op("Equal", inputs, graph.constant(np.int32(0))))
-    padding = graph.op("Equal", inputs, graph.constant(np.float32(layer.mask_value)))
+    ids = layer.input.dtype == "int32"
+    padding = graph.op("Equal", inputs, graph.constant(np.int32(0) if ids else np.float32(layer.mask_value)))
     # No operator is "any": more than none.
     count = graph.op("ReduceSum", graph.op("Cast", graph.op("Not", padding), to=_INT32), graph.integers(-1), keepdims=0)
     return graph.op("Greater", count, graph.constant(np.int32(0)))
@@ -40,6 +41,14 @@ def _one_hot(graph, ids, classes):
 
 def embedding(graph, layer, ids):
     return graph.op("Gather", graph.constant(_array(layer.embeddings), layer.name), ids, axis=0)
+
+
+def bag_embedding(graph, layer, ids):
+    """(batch, timesteps, bag) ids -> the sum of their embeddings; that of id 0 is zeros."""
+    table = _array(layer.embeddings)
+    table[0] = 0
+    vectors = graph.op("Gather", graph.constant(table, layer.name), ids, axis=0)
+    return graph.op("ReduceSum", vectors, graph.integers(-2), keepdims=0)
 
 
 def dense(graph, layer, x, mask=None, as_weights=False):
@@ -282,6 +291,7 @@ EMITTERS = {
     "PaddingMask": padding_mask,
     "OneHot": lambda graph, layer, x: (one_hot_ids if hasattr(layer, "depth") else one_hot)(graph, layer, x),
     "Embedding": embedding,
+    "BagEmbedding": bag_embedding,
     "Dense": dense,
     "Readout": dense,
     "SimpleRNN": simple_rnn,

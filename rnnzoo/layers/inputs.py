@@ -8,7 +8,8 @@ from keras import ops
 class PaddingMask(keras.layers.Layer):
     """(batch, timesteps) token ids or (batch, timesteps, features) vectors -> (batch, timesteps) bool, True where used.
 
-    A token id counts unless it is 0. A vector counts unless every component equals `mask_value`.
+    A token id counts unless it is 0, and a bag of them, (batch, timesteps, bag), unless all are. A vector counts unless
+    every component equals `mask_value`.
 
     Args:
         mask_value: the value that marks padding in vectors; not used for ids.
@@ -21,7 +22,8 @@ class PaddingMask(keras.layers.Layer):
     def call(self, inputs):
         if len(inputs.shape) == 2:
             return ops.not_equal(inputs, 0)
-        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+        ids = keras.backend.is_int_dtype(inputs.dtype)
+        return ops.any(ops.not_equal(inputs, 0 if ids else self.mask_value), axis=-1)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape[:2], dtype="bool")
@@ -53,3 +55,26 @@ class OneHot(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "depth": self.depth}
+
+
+@keras.saving.register_keras_serializable("rnnzoo")
+class BagEmbedding(keras.layers.Embedding):
+    """(batch, timesteps, bag) token ids -> (batch, timesteps, output_dim): the sum of the ids' embeddings; 0 adds nothing.
+
+    A token is then described by several ids, such as a word's and those of its first and last letters, in one vocabulary
+    (as the character n-grams of Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information").
+
+    Args:
+        input_dim: how many ids there are, 0 included.
+        output_dim: width of an embedding.
+    """
+
+    def call(self, inputs):
+        used = ops.cast(ops.expand_dims(ops.not_equal(inputs, 0), -1), self.compute_dtype)  # (batch, timesteps, bag, 1)
+        return ops.sum(super().call(inputs) * used, axis=-2)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((*inputs.shape[:-1], self.output_dim), dtype=self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.output_dim)

@@ -43,9 +43,12 @@ ACTIVATIONS = {
 def padding_mask(inputs, mask_value=0.0):
     """(..., timesteps) token ids or (..., timesteps, features) real vectors -> (..., timesteps) bool, as `PaddingMask`.
 
-    Ids are padding where they are 0, vectors where every feature is `mask_value`. What is of whole numbers is ids.
+    Ids are padding where they are 0, bags of them (batch, timesteps, bag) where all are, vectors where every feature is
+    `mask_value`. What is of whole numbers is ids.
     """
-    return inputs != 0 if inputs.dtype.kind == "i" else (inputs != mask_value).any(axis=-1)
+    if inputs.dtype.kind == "i":
+        return inputs != 0 if inputs.ndim < 3 else (inputs != 0).any(axis=-1)
+    return (inputs != mask_value).any(axis=-1)
 
 
 def forward(x, kernel, recurrent_kernel, bias=None, activation="tanh", mask=None, initial_state=None):

@@ -20,7 +20,7 @@ def front(about, checked):
         (batch, timesteps, width), right-padded with `padding` where there is one.
     """
     fronts = {"text": _ids, "words": _word_ids, "bits": _bits, "number": _digits, "vectors": _vectors, "image": _images}
-    fronts["movement"] = _features
+    fronts |= {"constant": _constant, "movement": _features}
     return fronts[about["kind"]](about, checked)
 
 
@@ -44,7 +44,7 @@ def used(about, inputs):
     if not timed(about):
         return None
     if about["kind"] in _TOKENS:
-        return inputs != 0
+        return inputs != 0 if inputs.ndim == 2 else (inputs != 0).any(axis=-1)
     if about["padding"] is None:
         return np.ones(inputs.shape[:2], bool)
     return (inputs != np.float32(about["padding"])).any(axis=-1)
@@ -88,6 +88,10 @@ def _digits(about, numbers):
     powers = 10 ** np.arange(about["digits"])[::-1]
     digits = np.array(numbers, np.int64)[:, None] // powers % 10  # (batch, digits)
     return np.eye(10, dtype=np.float32)[digits].reshape(len(numbers), 10 * about["digits"])
+
+
+def _constant(about, words):
+    return np.ones((len(words), 1), np.float32)
 
 
 def _vectors(about, vectors):
@@ -134,7 +138,7 @@ def _images(about, images):
 
 def named(about, values):
     """Named answers as nested lists, texts as strings -> the same as the answer's `answers` takes them."""
-    if about["kind"] == "text":
+    if about["kind"] in ("text", "characters"):
         return {name: np.array([text.encode() for text in texts], object) for name, texts in values.items()}
     return {name: np.array(value) for name, value in values.items()}
 
@@ -169,6 +173,10 @@ def back(about, outputs, inputs):
         lengths = (inputs != 0).sum(axis=1)
         numbers = np.round(outputs).astype(np.int64)
         return {name: numbers[:, :, 0] if about["width"] == 1 else numbers, "lengths": lengths}
+    if kind == "characters":
+        rows = zip(outputs.argmax(axis=-1).tolist(), (inputs != 0).sum(axis=1).tolist(), strict=True)
+        texts = ["".join(about["alphabet"][index] for index in row[:length]).encode() for row, length in rows]
+        return {name: np.array(texts, object)}
     # A text: all before the end token; after it, the rows are filled with 0.
     characters = ["", *about["alphabet"], ""]
     texts = ["".join(characters[token] for token in row).encode() for row in outputs.tolist()]

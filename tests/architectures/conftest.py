@@ -81,6 +81,9 @@ class Variant(typing.NamedTuple):
             vocabulary_size = self.of(tensor.name, "vocabulary_size") or OUTPUTS
             ids = np.zeros(used.shape, "int32")
             ids[used] = rng.permutation(np.arange(used.sum()) % (vocabulary_size - 1)) + 1
+            if len(tensor.shape) == 3:  # bags, of which a place may be empty, but not all
+                more = rng.integers(0, vocabulary_size, (*used.shape, tensor.shape[2] - 1)) * used[..., None]
+                ids = rng.permuted(np.concatenate([ids[..., None], more], axis=-1), axis=-1).astype("int32")
             return ids
         vectors = rng.normal(size=(*used.shape, tensor.shape[2]))
         return np.where(used[..., None], vectors, self.padding(tensor.name)).astype("float32")
@@ -103,7 +106,7 @@ class Variant(typing.NamedTuple):
     def mask(self, tensor, array):
         """(batch, timesteps) bool, True where the timestep is used; `None` where the input cannot tell."""
         if array.dtype == "int32":
-            return array != 0
+            return array != 0 if array.ndim == 2 else (array != 0).any(axis=-1)
         value = self.of(tensor, "mask_value")
         return None if value is None or array.ndim < 3 else (array != value).any(axis=-1)
 
@@ -145,6 +148,8 @@ def variants(architecture):
         kinds["one_hot"] = {"vocabulary_size": VOCABULARY}
         embeddings = {name: 2 for name in known if name.endswith("embedding")}
         kinds["embedding"] = {"vocabulary_size": VOCABULARY, **embeddings}
+    if "bag" in known:
+        kinds["bag"] = {**kinds["embedding"], "bag": 3}
     if "feedback" in known:
         kinds["token"] = {**kinds["features"], "feedback": "token"}
     if "target_embedding" in known:

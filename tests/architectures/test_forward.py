@@ -42,6 +42,10 @@ def read(variant, model, tensor, array):
     mask = variant.mask(tensor, array)
     if array.dtype != "int32":
         return array.astype("float64"), mask
+    if variant.of(tensor, "bag"):
+        table = weights(model, f"{tensor}_embedding")[0]
+        table[0] = 0
+        return table[array].sum(axis=-2), mask
     if variant.of(tensor, "embedding"):
         return weights(model, f"{tensor}_embedding")[0][array], mask
     depth = model.get_layer(f"{tensor}_one_hot").depth
