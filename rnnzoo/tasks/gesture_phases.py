@@ -66,7 +66,7 @@ class GesturePhases(Task):
         validation: tuple = (),
         window: int = 96,
         step: int = 24,
-        noise: float = 0.05,
+        noise: float = 0.2,
     ):
         self.held_out, self.validated = tuple(held_out), tuple(validation)
         for name, videos in (("held_out", self.held_out), ("validation", self.validated)):
