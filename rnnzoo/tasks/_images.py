@@ -83,7 +83,7 @@ class ImageInput:
             raise InputError(f"an array of shape {inputs.shape}; expected (batch, {SIDE}, {SIDE}) or (batch, {SIDE * SIDE})")
         yield from inputs
 
-    def names_a_picture(self, raw):
+    def names_a_file(self, raw):
         """Whether a text is the name of a picture file, by its ending, there or not."""
         return Path(raw).suffix.lower() in SUFFIXES
 

@@ -91,6 +91,10 @@ class Task:
         """
         raise InputError("training.augment: the task does not vary its examples")
 
+    def cut(self, examples):
+        """Whole `Examples` as they are learned from: long sequences may be cut into pieces."""
+        return examples
+
     def rows(self, path):
         """The examples of a user's file in a format of the task's own, such as a column format or a folder a class.
 
