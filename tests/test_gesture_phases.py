@@ -48,9 +48,7 @@ def test_the_videos(task):
 
 
 def test_the_split(task):
-    videos = {one.tobytes() for one in task.first_test().inputs}
     assert [len(one) for one in task.first_test().inputs] == [1424, 1448] and task.validation() is None
-    assert list(task.tests()) == ["held_out", "b3", "c3"] and task.tests()["c3"]().inputs[0].tobytes() in videos
     whole = task._videos(["a1", "a2", "a3", "b1", "c1"])
     assert len(task.train().inputs) == sum(math.ceil((len(one) - 96) / 24) + 1 for one in whole.inputs)
     fold = tasks.create("gesture_phases", held_out=("b3", "c3"), validation=("a2",))
@@ -74,7 +72,7 @@ def test_videos_that_are_none():
 
 def test_each_person_can_be_left_out():
     task = tasks.create("gesture_phases", held_out=("b1", "b3"))
-    assert [len(one) for one in task.first_test().inputs] == [1073, 1424] and set(task.tests()) == {"held_out", "b1", "b3"}
+    assert [len(one) for one in task.first_test().inputs] == [1073, 1424]
     assert task.learned_from == ["a1", "a2", "a3", "c1", "c3"]
 
 
