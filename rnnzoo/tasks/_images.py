@@ -167,7 +167,8 @@ class ImageInput:
         try:
             return self.read(name)
         except InputError as error:
-            raise InputError(f"{short(name)}: {error}; {self._expected}") from None
+            shown = name if name.isprintable() and len(name) <= 200 else short(name)
+            raise InputError(f"{shown}: {error}; {self._expected}") from None
 
 
 def _parsed(raw, expected):
