@@ -9,6 +9,9 @@ from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture,
 from rnnzoo.cli._trace_tables import print_trace, trace_json
 from rnnzoo.errors import InputError
 
+# So many characters of an input stand in the table of what was asked; a picture has thousands, and --json all of them.
+LONG = 1000
+
 
 @click.command("explain")
 @click.argument("model")
@@ -91,7 +94,7 @@ def command(
     if page is not None:
         click.echo(f"Written: {page}; open it in a browser.")
         return
-    print_table(["what", "value"], [[key, value] for key, value in told.items() if value is not None])
+    print_table(["what", "value"], [[key, _short(value, LONG)] for key, value in told.items() if value is not None])
     if traced.loss is None:
         click.echo("\nThere is no target, so no loss and no way back: give --answer.")
     else:
@@ -150,10 +153,10 @@ def _draw(kind, model, sample, gradients, output, force, answer, as_json):
     click.echo(f"Drawn: {output}")
 
 
-def _short(raw):
+def _short(raw, most=40):
     """A raw input, cut where it is too long to stand above a picture."""
     text = str(raw)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _gradients(explaining, preset, seed, examples, output, force, as_json):
