@@ -31,6 +31,7 @@ _HOMES = {
     "resume": "training",
     "fit": "fitting",
     "evaluate": "evaluating",
+    "generate": "generating",
     "Predictor": "predicting",
     "from_preset": "predicting",
     "Stream": "streaming",

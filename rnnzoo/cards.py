@@ -79,12 +79,13 @@ def summary(seeds):
 
 
 def reaches(metric, value, bar):
-    """Whether a figure is as good as a bar: at least as large, or of an error at most as large."""
+    """Whether a figure is as good as a bar: at least as large, or of an error or a cost at most as large."""
     return value <= bar if _lower_is_better(metric) else value >= bar
 
 
 def _lower_is_better(metric):
-    return metric.endswith("error")
+    """Metrics say what they are: an error, or what an answer costs in nats."""
+    return bool({"error", "nats"} & set(metric.split("_")))
 
 
 def update_readme(text):
@@ -163,8 +164,8 @@ def results_page():
     ]
     text = (
         "# Results\n\nMean and worst over the seeds that were trained, on examples that no seed was trained on; seconds are "
-        "those of one training. `python benchmarks/scores.py` trains all presets again and rewrites this page and "
-        f"`results.csv`, `--tables` rewrites them alone.\n\n{table(head, rows)}\n"
+        "those of one training. `python benchmarks/scores.py --runs DIR` trains all presets again, or goes on with it, and "
+        f"rewrites this page and `results.csv`; `--tables` rewrites them alone.\n\n{table(head, rows)}\n"
     )
     if published:
         text += "\n## Published figures\n\n" + table(["preset", "model", "metric", "figure", "source"], published) + "\n"

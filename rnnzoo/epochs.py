@@ -304,7 +304,15 @@ class _Pass:
 
         self._epochs.run(self._loop, np.arange(self.examples) if order is None else order, going)
         loss, right, weight, _ = self._totals.numpy().tolist()
-        return loss / weight, right / self.examples
+        return loss / weight, right / self._answers(weight)
+
+    def order(self, rng):
+        """The order of an epoch's examples, drawn."""
+        return rng.permutation(self.examples)
+
+    def _answers(self, weight):
+        """How many answers an epoch has, whose targets weigh so much."""
+        return self.examples
 
     @property
     def steps_run(self):
@@ -318,8 +326,15 @@ class _Pass:
         weights = weights * tf.reshape(used, (-1, *[1] * (len(weights.shape) - 1)))
         outputs, loss = self._outputs(inputs, targets, weights)
         weight = tf.reduce_sum(weights)
-        right = tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
-        self._totals.assign_add(tf.stack([loss * weight, right, weight, 1.0]))
+        self._totals.assign_add(tf.stack([loss * weight, self._right(targets, outputs, weights, used), weight, 1.0]))
+
+    def _forward(self, inputs, training):
+        """A batch's outputs."""
+        return self.model(inputs, training=training)
+
+    def _right(self, targets, outputs, weights, used):
+        """How many answers of a batch are right."""
+        return tf.reduce_sum(tf.cast(self.correct(targets, outputs, weights), tf.float32) * used)
 
     def _outputs(self, inputs, targets, weights):
         """A batch's outputs and its loss."""
@@ -361,7 +376,7 @@ class CompiledEpochs(_Pass):
 
     def _outputs(self, inputs, targets, weights):
         with tf.GradientTape() as tape:
-            outputs = self.model(inputs, training=True)
+            outputs = self._forward(inputs, training=True)
             loss = self.loss(targets, outputs, weights)
             total = loss + tf.add_n(self.model.losses) if self.model.losses else loss
         variables = self.model.trainable_variables
@@ -373,7 +388,7 @@ class CompiledScores(_Pass):
     """The loss and the metric of examples that are not trained on; see `_Pass`."""
 
     def _outputs(self, inputs, targets, weights):
-        outputs = self.model(inputs, training=False)
+        outputs = self._forward(inputs, training=False)
         return outputs, self.loss(targets, outputs, weights)
 
 
@@ -424,11 +439,19 @@ def make_optimizer(recipe, steps):
     return optimizer(learning_rate=rate, **clipping, **averaging, **others)
 
 
-def make_loss(preset):
-    """The loss of a preset's recipe: averaged over what counts, so that padding is invisible, or summed over it."""
+def make_loss(preset, plain=False):
+    """The loss of a preset's recipe: averaged over what counts, so that padding is invisible, or summed over it.
+
+    Without the smoothing of labels if `plain`, as of examples that are not trained on.
+    """
     recipe, known = preset.training, losses.named()
     name = recipe.loss
     if name not in known:
         raise InputError(f"training.loss: unknown loss '{name}'{nearest(name, known)}")
     logits = {"from_logits": not preset.model.get("output_activation")} if "crossentropy" in name else {}
-    return known[name](reduction={"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction], **logits)
+    reduction = {"mean": "mean_with_sample_weight", "sum": "sum"}[recipe.reduction]
+    if recipe.label_smoothing and not plain:
+        if name != "sparse_categorical_crossentropy" or not logits["from_logits"]:
+            raise InputError("training.label_smoothing goes with the loss sparse_categorical_crossentropy of logits")
+        return losses.SmoothedCrossentropy(recipe.label_smoothing, reduction=reduction)
+    return known[name](reduction=reduction, **logits)

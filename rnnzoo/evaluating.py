@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 from rnnzoo.errors import InputError
+from rnnzoo.likelihood import nats
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.registry import Source
 from rnnzoo.tasks._task import key, split
@@ -88,5 +89,10 @@ def _score(predictor, name, examples, references, progress):
         if progress is not None:
             progress(name, done, count)
 
-    metrics = {**predictor.task.score(examples, predictor.predict(examples.inputs, report)), **references}
+    task, metrics = predictor.task, {}
+    if not task.drawn:
+        metrics |= task.score(examples, predictor.predict(examples.inputs, report))
+    if task.likelihood:
+        metrics["nats_per_character"] = nats(predictor, examples, report if task.drawn else lambda answered: None)
+    metrics |= references
     return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}

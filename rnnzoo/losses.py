@@ -24,8 +24,36 @@ class HalfSquaredError(keras.losses.Loss):
         return ops.sum(ops.square(y_pred - y_true), axis=-1) / 2
 
 
+@keras.saving.register_keras_serializable("rnnzoo")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Class numbers (batch, ...) and logits (batch, ..., classes) -> (batch, ...): cross-entropy with smoothed labels.
+
+    The right class has 1 - `label_smoothing` of the target's probability, and what is left is shared by all classes alike
+    (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"). Keras has it for one-hot targets
+    alone.
+
+    Args:
+        label_smoothing: from 0 up to but not including 1.
+        reduction: how the costs of examples and timesteps become one number, as in every `keras.losses.Loss`.
+        name: the loss's name.
+    """
+
+    def __init__(self, label_smoothing, reduction="sum_over_batch_size", name="smoothed_crossentropy", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        log_probabilities = ops.log_softmax(y_pred, axis=-1)
+        right = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+        smoothed = right * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        return -ops.sum(smoothed * log_probabilities, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
 def named():
-    """snake_case name -> class of every loss there is, Keras's own and those of this module."""
+    """snake_case name -> class of every loss that a recipe can name, Keras's own and those of this module."""
     classes = [*(getattr(keras.losses, entry) for entry in dir(keras.losses)), HalfSquaredError]
     is_loss = [cls for cls in classes if isinstance(cls, type) and issubclass(cls, keras.losses.Loss)]
     return {_snake(cls.__name__): cls for cls in is_loss if cls is not keras.losses.Loss}

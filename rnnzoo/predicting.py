@@ -27,7 +27,7 @@ class Predictor(Answerer):
         self._answers = tf.function(serving.answers, input_signature=[task.input.spec], autograph=False)
         self._compiled = CompiledAnswers(serving)
         self._scores = tf.function(serving.scores, input_signature=[task.input.spec], autograph=False)
-        self._stepper = None
+        self._stepper = self._writer = None
 
     def _named(self, batch):
         named = self._compiled(batch)

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo.building import as_taught, build, create_task
+from rnnzoo.building import architecture_module, as_taught, build, create_task
+from rnnzoo.carrying import CarriedEpochs, CarriedScores, steps_of
 from rnnzoo.checkpoints import Checkpoints, Position, finite
 from rnnzoo.epochs import CompiledEpochs, CompiledScores, make_loss, make_optimizer, steps_per_epoch
 from rnnzoo.errors import InputError, TrainingError
@@ -121,8 +122,7 @@ def _epoch(epochs, recipe, task, done, between=None):
         epochs.optimizer.learning_rate = _rate(recipe, done)
     if recipe.augment:
         epochs.replace(*task.augment(*epochs.arrays, np.random.default_rng([recipe.seed, done, 1])))
-    order = np.random.default_rng([recipe.seed, done]).permutation(epochs.examples)
-    return epochs.run(order, between)
+    return epochs.run(epochs.order(np.random.default_rng([recipe.seed, done])), between)
 
 
 def _stop(preset, task, stage, what, kept, model, epochs, before):
@@ -207,10 +207,16 @@ def count_epochs(preset):
 def prepare(preset, model, task, examples, optimizer=None):
     """The `CompiledEpochs` of a preset's model over training examples, with the targets as inputs where it writes.
 
-    With an optimizer of its own, or one that goes on from a stage before.
+    With an optimizer of its own, or one that goes on from a stage before. Of recipes with `truncate`, the `CarriedEpochs`.
     """
     recipe = preset.training
+    if recipe.truncate:
+        model, *arrays, how = _joined(preset, model, task, examples)
+        optimizer = optimizer or make_optimizer(recipe, steps_of(len(arrays[0]), how["batch_size"], recipe.truncate))
+        return CarriedEpochs(model, make_loss(preset), optimizer, *arrays, **how)
     model, *arrays, how = _taught(preset, model, task, examples)
+    if recipe.balance:
+        arrays[2] = _balanced(*arrays[1:], recipe.balance)
     optimizer = optimizer or make_optimizer(recipe, steps_per_epoch(len(examples.inputs), recipe.batch_size))
     return CompiledEpochs(model, make_loss(preset), optimizer, *arrays, **how)
 
@@ -220,8 +226,20 @@ def _validation(preset, model, task):
     examples = task.validation()
     if examples is None:
         return None
+    if preset.training.truncate:
+        model, *arrays, how = _joined(preset, model, task, examples)
+        return CarriedScores(model, make_loss(preset, plain=True), *arrays, **how)
     model, *arrays, how = _taught(preset, model, task, examples)
-    return CompiledScores(model, make_loss(preset), *arrays, **how)
+    return CompiledScores(model, make_loss(preset, plain=True), *arrays, **how)
+
+
+def _balanced(targets, weights, power):
+    """The weights of targets, class numbers of the same shape, such that frequent classes count less; their sum stays."""
+    if targets.dtype.kind != "i" or targets.shape != weights.shape:
+        raise InputError("training.balance goes with answers that are labels")
+    counts = np.bincount(targets.ravel(), weights.ravel())
+    balanced = weights * np.maximum(counts, 1e-9)[targets] ** -power
+    return (balanced * (weights.sum() / balanced.sum())).astype(np.float32)
 
 
 def _taught(preset, model, task, examples):
@@ -233,6 +251,25 @@ def _taught(preset, model, task, examples):
     ragged = not isinstance(inputs, dict) and task.input.pads and lengths.max() >= LEAST_TIMESTEPS
     how = {"batch_size": preset.training.batch_size, "correct": task.answer.correct, "lengths": lengths if ragged else None}
     return model, inputs, targets, weights, how
+
+
+def _joined(preset, model, task, examples):
+    """What `CarriedEpochs` and `CarriedScores` take: the model that carries its state, arrays, and a dict of the rest."""
+    module, recipe = architecture_module(preset.architecture), preset.training
+    if not hasattr(module, "carried") or not task.answer.per_timestep:
+        raise InputError(f"{preset.name}: training.truncate: needs an answer at every timestep of a many_to_many")
+    if recipe.curriculum:
+        raise InputError("training.truncate: one long sequence has no curriculum over lengths")
+    checked = [task.input.check(raw) for raw in examples.inputs]
+    _, inputs, targets, weights = as_taught(preset, model, task, checked, examples.answers)
+    used = np.arange(inputs.shape[1]) < np.array([task.input.steps(raw) for raw in checked])[:, None]
+    how = {"batch_size": min(recipe.batch_size, int(used.sum())), "truncate": recipe.truncate}
+    how |= {
+        "examples": len(checked),
+        "correct": task.answer.correct,
+        "padding": getattr(task.input, "mask_value", None) or 0,
+    }
+    return module.carried(model), inputs[used], targets[used], weights[used], how
 
 
 def _first(preset):

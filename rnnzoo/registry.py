@@ -50,8 +50,10 @@ class Training(BaseModel):
 
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
-    With `augment` the task varies its training examples anew for every epoch. `storage` is what the weights are rounded to
-    at the end, and stored as.
+    With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
+    times counts as that number to the power of -`balance`: 1 has all labels count alike. `storage` is what the weights are
+    rounded to at the end, and stored as. With `truncate` the examples, in their order, are read as one long sequence, and
+    gradients run through so many timesteps at the most: truncated backpropagation through time (see `rnnzoo.carrying`).
     """
 
     model_config = _STRICT
@@ -67,6 +69,9 @@ class Training(BaseModel):
     clip_value: float | None = Field(None, gt=0)
     average: float | None = Field(None, gt=0, lt=1)
     augment: bool = False
+    label_smoothing: float | None = Field(None, gt=0, lt=1)
+    balance: float | None = Field(None, gt=0, le=1)
+    truncate: int | None = Field(None, ge=1)
     batch_size: int = Field(64, ge=1)
     epochs: int = Field(ge=1)
     seed: int = Field(0, ge=0, lt=2**32)

@@ -100,3 +100,27 @@ def test_an_export_that_is_wrong_or_slow_is_bold(exports):
             del figures["torch"]
     shown = exports.table(results)
     assert "| **2.0e-05** |" in shown and "| **2.0** |" in shown and "not installed" in shown
+
+
+def test_scores_go_on_with_runs_that_are_there(monkeypatch, tmp_path):
+    """A complete run of the same recipe is taken as it is, one that was ended goes on, one of another recipe is replaced."""
+    import rnnzoo
+    from rnnzoo import training
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import scores
+
+    monkeypatch.setitem(sys.modules, "scores", scores)
+    begin, begun = training.Workspace.begin, []
+    monkeypatch.setattr(training.Workspace, "begin", lambda run, *how: begun.append(run.name) or begin(run, *how))
+    preset = load_preset("digit-sum", ["training.epochs=2", "task_options.max_timesteps=2", "training.round_weights=false"])
+    run = scores.trained(preset, 0, tmp_path / "0")
+    assert scores.trained(preset, 0, tmp_path / "0").metadata == run.metadata and begun == ["0"]
+
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rnnzoo.train(preset, seed=1, run_dir=tmp_path / "1", progress=ended)
+    assert scores.trained(preset, 1, tmp_path / "1").metadata["seed"] == 1 and begun == ["0", "1"]
+    assert scores.trained(preset, 2, tmp_path / "1").metadata["seed"] == 2 and begun == ["0", "1", "1"]

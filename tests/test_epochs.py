@@ -305,3 +305,38 @@ def test_the_optimizer_has_what_the_recipe_says():
 
 def test_steps_hold_every_example():
     assert [steps_per_epoch(examples, 4) for examples in (1, 4, 5, 8, 9)] == [1, 1, 2, 2, 3]
+
+
+def test_smoothed_labels(rng):
+    """As Keras's own on one-hot targets; at padding and in every reduction."""
+    from rnnzoo.losses import SmoothedCrossentropy
+
+    logits, targets = rng.normal(size=(3, 4, 5)).astype("float32"), rng.integers(0, 5, (3, 4)).astype("int32")
+    weights = rng.integers(0, 2, (3, 4)).astype("float32")
+    for reduction in ("mean_with_sample_weight", "sum"):
+        ours = SmoothedCrossentropy(0.2, reduction=reduction)(targets, logits, weights)
+        keras_own = keras.losses.CategoricalCrossentropy(True, label_smoothing=0.2, reduction=reduction)
+        np.testing.assert_allclose(ours, keras_own(np.eye(5, dtype="float32")[targets], logits, weights), rtol=1e-5)
+    again = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.2)))
+    assert again.label_smoothing == 0.2
+
+
+def test_smoothing_goes_with_class_numbers():
+    from rnnzoo.epochs import make_loss
+    from rnnzoo.registry import load_preset
+
+    smoothed = load_preset("seven-segment", ["training.label_smoothing=0.1"])
+    assert make_loss(smoothed).label_smoothing == 0.1
+    assert type(make_loss(smoothed, plain=True)) is keras.losses.SparseCategoricalCrossentropy
+    with pytest.raises(rnnzoo.InputError, match="label_smoothing goes with the loss sparse_categorical_crossentropy"):
+        make_loss(load_preset("digit-sum", ["training.label_smoothing=0.1"]))
+
+
+def test_rare_labels_can_count_more():
+    from rnnzoo.recipes import _balanced
+
+    targets, weights = np.array([[0, 0, 1], [0, 0, 2]], np.int32), np.array([[1, 1, 1], [1, 1, 0]], np.float32)
+    np.testing.assert_allclose(_balanced(targets, weights, 1.0), np.array([[1, 1, 4], [1, 1, 0]]) * 5 / 8)
+    np.testing.assert_allclose(_balanced(targets, weights, 0.5), np.array([[1, 1, 2], [1, 1, 0]]) * 5 / 6)
+    with pytest.raises(rnnzoo.InputError, match="balance goes with answers that are labels"):
+        _balanced(np.zeros((2, 1), np.float32), np.ones(2, np.float32), 0.5)

@@ -123,7 +123,7 @@ def test_what_is_to_be_copied():
     assert set("".join(task.train().inputs)) == set("abcdefgh.:")
     with pytest.raises(rnnzoo.InputError, match=r"expected 10 of the symbols abcdefgh, 6 times \., :, 10 times \."):
         task.input.check("abcdefgh")
-    assert tasks.create("copy_memory").references()["memoryless_nats"] == pytest.approx(10 * math.log(8) / 120)
+    assert tasks.create("copy_memory").references()["memoryless_nats_per_character"] == pytest.approx(10 * math.log(8) / 120)
 
 
 def test_recall_counts_symbols():
@@ -132,3 +132,22 @@ def test_recall_counts_symbols():
     swapped = str.maketrans("abcdefgh", "bcdefgha")
     given = [answer[:-3] + answer[-3:].translate(swapped) if i == 0 else answer for i, answer in enumerate(examples.answers)]
     assert task.score(examples, given) == {"exact_match": 0.75, "recall": pytest.approx(1 - 3 / 40)}
+
+
+def test_the_nats_of_right_answers():
+    """Of a model that is right with a probability that is known: two thirds, whatever it reads."""
+    from rnnzoo.evaluating import evaluate
+    from rnnzoo.predicting import Predictor
+    from rnnzoo.registry import load_preset
+
+    preset = load_preset("copy-memory", ["task_options.wait=3", "task_options.held_out_examples=7", "model.units=2"])
+    task = tasks.create("copy_memory", **preset.task_options)
+    model = rnnzoo.build(preset)
+    readout = model.get_layer("readout")
+    readout.kernel.assign(np.zeros(readout.kernel.shape))
+    bias = np.zeros(9)
+    bias[8] = np.log(16)  # of blanks: 16 / (8 + 16)
+    readout.bias.assign(bias)
+    found = evaluate(Predictor(model, preset, task))["held_out"]
+    expected = (13 * np.log(24 / 16) + 10 * np.log(24)) / 23
+    assert found["nats_per_character"] == pytest.approx(expected, rel=1e-5) and found["recall"] == 0

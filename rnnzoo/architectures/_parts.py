@@ -127,6 +127,7 @@ def recurrent_stack(
     recurrent_initializer,
     dropout,
     recurrent_dropout,
+    input_dropout=None,
 ):
     """The input named `inputs` and the stack of recurrent layers above it, each given the mask explicitly.
 
@@ -137,7 +138,8 @@ def recurrent_stack(
         mask: (batch, timesteps) bool or `None`.
     """
     check_sizes(units=units, layers=layers)
-    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    input_dropout = dropout if input_dropout is None else input_dropout
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout, input_dropout=input_dropout)
     check_names(recurrent_initializer, activation=activation)
     inputs, x, mask = sequence_input("inputs", features, vocabulary_size, embedding, bag, mask_value)
     for i in range(layers):
@@ -148,7 +150,7 @@ def recurrent_stack(
             activation=activation,
             use_bias=use_bias,
             recurrent_initializer=recurrent_initializer,
-            dropout=dropout,
+            dropout=dropout if i else input_dropout,
             recurrent_dropout=recurrent_dropout,
             return_sequences=return_sequences or i < layers - 1,
         )(x, mask=mask)
@@ -161,6 +163,15 @@ def recurrent_layer(name, bidirectional, **rnn):
         # Not go_backwards by hand: stacking on its reversed output would meet a mask that nothing has reversed.
         return keras.layers.Bidirectional(SimpleRNN(name=name, **rnn), merge_mode="concat", name=name)
     return SimpleRNN(name=name, **rnn)
+
+
+def readout_dropout_layer(rate, units):
+    """(batch, timesteps, units) -> the same: the dropout before a readout, called `readout_dropout`.
+
+    What is dropped is the same at all timesteps, as in the recurrent layers (Gal and Ghahramani 2016): a number drawn for
+    each of them took five times as long as all the rest of a training step.
+    """
+    return keras.layers.Dropout(rate, noise_shape=(None, 1, units), name="readout_dropout")
 
 
 def dense_stack(x, *, name, widths, activation, dropout=0.0):

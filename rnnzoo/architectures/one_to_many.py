@@ -2,7 +2,15 @@
 
 import keras
 
-from rnnzoo.architectures._parts import check_names, check_rates, check_sizes, numbered, one_step, state_models
+from rnnzoo.architectures._parts import (
+    check_names,
+    check_rates,
+    check_sizes,
+    numbered,
+    one_step,
+    readout_dropout_layer,
+    state_models,
+)
 from rnnzoo.errors import InputError
 from rnnzoo.layers import FeedbackRNN, PaddingMask, Readout
 
@@ -20,6 +28,7 @@ def one_to_many(
     recurrent_initializer: str = "orthogonal",
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
+    readout_dropout: float = 0.0,
     output_activation: str | None = None,
     readout_bias: bool = True,
     name: str | None = None,
@@ -43,6 +52,7 @@ def one_to_many(
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
+        readout_dropout: share of the readout's inputs dropped in training, the same ones at all timesteps.
         output_activation: of the readout.
         readout_bias: whether the readout has one.
         name: the model's name.
@@ -55,7 +65,7 @@ def one_to_many(
         InputError: an argument is out of range or unknown.
     """
     check_sizes(features=features, outputs=outputs, timesteps=timesteps, units=units, layers=layers)
-    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout, readout_dropout=readout_dropout)
     check_names(recurrent_initializer, activation=activation, output_activation=output_activation)
     if feedback not in ("output", "token"):
         raise InputError(f"feedback must be 'output' or 'token', not {feedback!r}")
@@ -79,7 +89,10 @@ def one_to_many(
     )
     readout = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")
     kernel, bias = readout(states[-1], as_weights=True)
-    y = readout(decoder(states, kernel=kernel, bias=bias))
+    hidden = decoder(states, kernel=kernel, bias=bias)
+    if readout_dropout:
+        hidden = readout_dropout_layer(readout_dropout, units)(hidden)
+    y = readout(hidden)
     return keras.Model(inputs, y, name=name or "one_to_many")
 
 
@@ -94,7 +107,10 @@ def teacher_forced(model):
     tokens = decoder.feedback == "token"
     target = keras.Input((None,) if tokens else (None, decoder.outputs), dtype="int32" if tokens else None, name="target")
     mask = PaddingMask(name="target_mask")(target) if tokens else None
-    y = readout(decoder(_states(model), target=target), mask=mask)
+    hidden = decoder(_states(model), target=target)
+    if "readout_dropout" in {layer.name for layer in model.layers}:
+        hidden = model.get_layer("readout_dropout")(hidden)
+    y = readout(hidden, mask=mask)
     return keras.Model({"inputs": model.inputs[0], "target": target}, y, name=f"{model.name}_teacher_forced")
 
 

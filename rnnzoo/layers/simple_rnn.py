@@ -39,14 +39,14 @@ class SimpleRNN(keras.layers.SimpleRNN):
         timesteps = sequences.shape[1]
         drops = training and (self.cell.dropout > 0 or self.cell.recurrent_dropout > 0)
         plain_mask = mask is None or len(mask.shape) == 2
-        if training and plain_mask and self._compiles(sequences, mask):
-            return self._compiled(sequences, state, mask)
+        if (training or _loops.within_xla()) and plain_mask and self._compiles(sequences, mask):
+            return self._compiled(sequences, state, mask, training)
         if timesteps and (self.unroll or timesteps <= UNROLLED_TIMESTEPS) and not drops and plain_mask:
             return self._unrolled(sequences, state, mask)
         return super().inner_loop(sequences, initial_state, mask, training=training)
 
     def _compiles(self, sequences, mask):
-        """Whether a training pass over these runs compiled."""
+        """Whether a training pass over these runs compiled, or one that is a part of what XLA compiles whole."""
         cell, timesteps, features = self.cell, sequences.shape[1], sequences.shape[2]
         if not isinstance(sequences, tf.Tensor) or tf.executing_eagerly() or not timesteps or timesteps < 2 or not features:
             return False
@@ -64,10 +64,10 @@ class SimpleRNN(keras.layers.SimpleRNN):
             return False
         return able
 
-    def _compiled(self, sequences, state, mask):
+    def _compiled(self, sequences, state, mask, training):
         """The pass of `_recurrence.recurrence`, its results in Keras's form."""
         cell = self.cell
-        if cell.dropout > 0:
+        if training and cell.dropout > 0:
             sequences = sequences * tf.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
         if self.go_backwards:
             sequences, mask = tf.reverse(sequences, [1]), None if mask is None else tf.reverse(mask, [1])

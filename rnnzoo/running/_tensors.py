@@ -20,9 +20,7 @@ def front(about, checked):
         int32 token ids (batch, timesteps), or bags of them (batch, timesteps, bag), right-padded with 0; or float32 vectors,
         (batch, width) or (batch, timesteps, width), right-padded with `padding` where there is one.
     """
-    fronts = {"text": _ids, "words": _word_ids, "pairs": _pairs, "bits": _bits, "number": _digits}
-    fronts |= {"vectors": _vectors, "image": _images}
-    return fronts[about["kind"]](about, checked)
+    return _FRONTS[about["kind"]](about, checked)
 
 
 def dtype(about):
@@ -92,6 +90,10 @@ def _digits(about, numbers):
     return np.eye(10, dtype=np.float32)[digits].reshape(len(numbers), 10 * about["digits"])
 
 
+def _constant(about, words):
+    return np.ones((len(words), 1), np.float32)
+
+
 def _vectors(about, vectors):
     if about["padding"] is None or not about["sequence"]:
         return np.array(vectors, np.float32).reshape(len(vectors), *[-1] * about["sequence"], about["width"])
@@ -108,7 +110,7 @@ def _images(about, images):
 
 def named(about, values):
     """Named answers as nested lists, texts as strings -> the same as the answer's `answers` takes them."""
-    if about["kind"] == "text":
+    if about["kind"] in ("text", "characters"):
         return {name: np.array([text.encode() for text in texts], object) for name, texts in values.items()}
     return {name: np.array(value) for name, value in values.items()}
 
@@ -143,7 +145,23 @@ def back(about, outputs, inputs):
         lengths = (inputs != 0).sum(axis=1)
         numbers = np.round(outputs).astype(np.int64)
         return {name: numbers[:, :, 0] if about["width"] == 1 else numbers, "lengths": lengths}
+    if kind == "characters":
+        rows = zip(outputs.argmax(axis=-1).tolist(), (inputs != 0).sum(axis=1).tolist(), strict=True)
+        texts = ["".join(about["alphabet"][index] for index in row[:length]).encode() for row, length in rows]
+        return {name: np.array(texts, object)}
     # A text: all before the end token; after it, the rows are filled with 0.
     characters = ["", *about["alphabet"], ""]
     texts = ["".join(characters[token] for token in row).encode() for row in outputs.tolist()]
     return {name: np.array(texts, object)}
+
+
+_FRONTS = {  # by the kind of input
+    "text": _ids,
+    "pairs": _pairs,
+    "words": _word_ids,
+    "bits": _bits,
+    "number": _digits,
+    "vectors": _vectors,
+    "image": _images,
+    "constant": _constant,
+}

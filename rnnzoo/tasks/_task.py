@@ -31,11 +31,16 @@ class Task:
         source: where the examples come from, and under which licence.
         learns: the names of what is taken from the examples, such as a vocabulary, and travels with the weights: of entries
             of the input's and the answer's descriptions.
+        likelihood: where the probability of the answers that came is judged, of "each" for itself or of all of them
+            "joined" into one text; else `None`.
+        drawn: whether answers are drawn rather than right or wrong, so that nothing but their probability is judged.
     """
 
     metric = "exact_match"
     source = "generated"
     learns = ()
+    likelihood = None
+    drawn = False
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""

@@ -70,7 +70,7 @@ class CopyMemory(Task):
 
     def references(self):
         """The cross-entropy of something without a memory."""
-        return {"memoryless_nats": COUNT * math.log(len(SYMBOLS)) / (self.wait + 2 * COUNT)}
+        return {"memoryless_nats_per_character": COUNT * math.log(len(SYMBOLS)) / (self.wait + 2 * COUNT)}
 
     def _question(self, symbols):
         return symbols + BLANK * (self.wait - 1) + SIGNAL + BLANK * COUNT

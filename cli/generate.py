@@ -1,0 +1,66 @@
+"""`rnnzoo generate`: text that a preset writes."""
+
+import json
+from pathlib import Path
+
+import click
+
+from rnnzoo.cli._shared import as_json, force
+from rnnzoo.registry import load_preset
+
+
+@click.command("generate")
+@click.argument("preset")
+@click.option("--prompt", default="", metavar="TEXT", help="What the texts begin with.")
+@click.option("--input", "raw", metavar="INPUT", help="The input that a model answers, such as 1294 of number-spelling.")
+@click.option("--count", type=int, default=1, show_default=True, help="How many texts, all in one batch.")
+@click.option("--length", type=int, help="Characters a text has at the most; of a language model, how many are written.")
+@click.option("--greedy", is_flag=True, help="Always the likeliest character: as --temperature 0.")
+@click.option("--temperature", type=float, help="Below 1 likely characters get likelier, above 1 less so.  [default: 1]")
+@click.option("--top-k", type=int, default=0, help="Draw from so many of the likeliest characters.")
+@click.option("--top-p", type=float, default=1.0, help="Draw from the fewest likeliest that have this probability together.")
+@click.option("--seed", type=int, help="The same seed writes the same again.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
+@force
+@as_json
+def command(preset, prompt, raw, count, length, greedy, temperature, top_k, top_p, seed, output, force, as_json):
+    """Write text with the trained weights of a PRESET (or a run's folder).
+
+    What is written is drawn, character by character, and one text is shown as it is written. baby-names writes names,
+    shakespeare goes on with a text; models that answer an input with text, such as number-spelling, need --input.
+    """
+    if greedy and temperature is not None:
+        raise click.UsageError("give --greedy or --temperature, not both")
+    load_preset(preset).metadata()
+    from rnnzoo.files import fresh_output
+
+    temperature = 0.0 if greedy else 1.0 if temperature is None else temperature
+    options = {"prompt": prompt, "input": raw, "count": count, "length": length, "seed": seed}
+    options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    if output is not None:
+        with fresh_output(output, force) as partial:
+            partial.write_text(_whole(_generated(preset, options), prompt, as_json), encoding="utf-8")
+        return
+    try:
+        if count == 1 and not as_json:
+            _generated(preset, {**options, "written": lambda part: click.echo(part, nl=False)})
+            click.echo()
+        else:
+            click.echo(_whole(_generated(preset, options), prompt, as_json), nl=False)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+
+
+def _generated(preset, options):
+    import rnnzoo
+
+    return rnnzoo.generate(preset, **options)
+
+
+def _whole(texts, prompt, as_json):
+    """All texts: a line each, or with rules between them where they have lines of their own; or JSON."""
+    if as_json:
+        objects = [{"prompt": prompt, "text": text} for text in texts]
+        return json.dumps(objects, indent=2, ensure_ascii=False) + "\n"
+    between = "\n\n---\n\n" if any("\n" in text for text in texts) else "\n"
+    return between.join(texts) + "\n"
