@@ -1,6 +1,7 @@
 """`rnnzoo predict`: answers for raw input."""
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -117,7 +118,8 @@ def _answer(zoo, inputs, total, as_json, where=None):
     inputs, shown = itertools.tee(inputs)  # what `predict_iter` has read ahead is all that the two are apart
     # The answers first: where the inputs break off, they say why.
     pairs = ((raw, answer) for answer, raw in zip(zoo.predict_iter(inputs, chunk=BLOCK, where=where), shown, strict=False))
-    write = _write_json if as_json else _write_table
+    as_text = getattr(zoo.task.answer, "shown", _shown)
+    write = _write_json if as_json else functools.partial(_write_table, shown=as_text)
     with _bar(total) as advance:
         write(_blocks(pairs), advance)
 
@@ -150,11 +152,11 @@ def _write_json(blocks, advance):
     click.echo("\n]")
 
 
-def _write_table(blocks, advance):
+def _write_table(blocks, advance, shown):
     """A table where it is small; else lines under the same heads, whose columns the first block decides."""
     heads, widths = ("input", "answer"), None
     for block, last in blocks:
-        rows = [(str(raw), str(_shown(answer))) for raw, answer in block]
+        rows = [(str(_shown(raw)), str(shown(answer))) for raw, answer in block]
         if widths is None:
             if last and len(rows) <= TABLE and all(len(cell) <= COLUMN for row in rows for cell in row):
                 print_table(heads, rows)
@@ -206,7 +208,7 @@ def _bar(total):
 
 def _names_a_file(sample, zoo):
     """A file of that name, unless the sample is good input itself, which any text may be: then the file comes first."""
-    if getattr(zoo.task.input, "names_a_picture", lambda name: False)(sample):  # what is wrong with it is to be said
+    if getattr(zoo.task.input, "names_a_file", lambda name: False)(sample):  # what is wrong with it is to be said
         return False
     try:
         zoo.check([sample])
@@ -263,4 +265,6 @@ def _shown(answer):
     """Answers as people read them: sums separated by spaces, pairs by a colon."""
     if isinstance(answer, list):
         return " ".join(":".join(map(str, step)) if isinstance(step, tuple) else str(step) for step in answer)
+    if isinstance(answer, str):  # on one line
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in answer)
     return answer

@@ -28,6 +28,7 @@ def card(preset, metadata, seeds=None):
         parts.append(f"![The layers of the model, from its inputs to its output, with shapes and parameters.]({DIAGRAM})")
     parts += [
         "## Answers\n\n" + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
+        *([] if "written" not in metadata else [_written(metadata["written"])]),
         "## Results of these weights\n\n"
         + metrics_table(metadata["metrics"])
         + f"\n\nReproduce with `rnnzoo evaluate {preset.name}`.",
@@ -195,8 +196,13 @@ def figure(value):
 
 
 def code(value):
-    """A value in backticks."""
-    return f"`{value}`"
+    """A value in backticks, on one line."""
+    return "`" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)) + "`"
+
+
+def _written(written):
+    """What the weights write, and by which command."""
+    return f"## Written by these weights\n\n`{written['command']}`\n\n```text\n" + "\n".join(written["texts"]) + "\n```"
 
 
 def _rounding(metadata):

@@ -11,28 +11,32 @@ import tensorflow as tf
 from rnnzoo.epochs import CompiledEpochs, CompiledScores
 
 
-def steps_of(timesteps, streams, truncate):
-    """How many steps an epoch of a sequence has: such that none is of padding alone, wherever the first piece begins."""
-    return max(1, -(-(timesteps - truncate + 1) // (streams * truncate)))
+def steps_of(timesteps, streams, truncate, moves=True):
+    """How many steps an epoch of a sequence has: such that none is of padding alone, wherever the first piece begins.
+
+    Where it `moves`, that is at any of the first `truncate` timesteps, fewer than so many are left out of an epoch.
+    """
+    return max(1, -(-(timesteps - moves * (truncate - 1)) // (streams * truncate)))
 
 
-def pieces(arrays, streams, truncate, offset=0, padding=0):
+def pieces(arrays, streams, truncate, steps, offset=0, padding=0):
     """A sequence in pieces: those of each step, in the order of the streams, after those of the step before.
 
-    What is before the offset is left out, and what the pieces do not hold at the end: fewer than `truncate` timesteps.
+    What is before the offset is left out, and what the pieces do not hold at the end.
 
     Args:
         arrays: inputs, targets and weights, (timesteps, ...) each.
         streams: how many parts of the sequence are read side by side.
         truncate: timesteps a piece.
-        offset: where the first stream begins, from 0 up to but not including `truncate`.
+        steps: pieces a stream.
+        offset: where the first stream begins.
         padding: what stands in the inputs behind a stream's end; targets and weights are 0 there.
 
     Returns:
         The arrays, (steps * streams, truncate, ...) each.
     """
     timesteps = len(arrays[0])
-    length = steps_of(timesteps, streams, truncate) * truncate  # of a stream, with padding
+    length = steps * truncate  # of a stream, with padding
     left = max(1, min(timesteps - offset, streams * length))
     each = -(-left // streams)
     t = np.arange(length)
@@ -66,10 +70,11 @@ class _Carried:
     def __init__(self, model, loss, *rest, batch_size, truncate, examples, correct, padding=0, in_memory=None):
         *rest, inputs, targets, weights = rest
         self._sequence = inputs, targets, np.asarray(weights, np.float32)
-        self._how = min(batch_size, len(targets)), truncate
+        streams = min(batch_size, len(targets))
+        self._how = streams, truncate, steps_of(len(targets), streams, truncate, self.moves)
         self._padding = padding
         cut = pieces(self._sequence, *self._how, padding=padding)
-        super().__init__(model, loss, *rest, *cut, batch_size=self._how[0], correct=correct, in_memory=in_memory)
+        super().__init__(model, loss, *rest, *cut, batch_size=streams, correct=correct, in_memory=in_memory)
         self.arrays, self.examples = self._sequence, examples
         shapes = {name: tensor.shape[1:] for name, tensor in model.input.items() if name != "inputs"}
         self._states = {name: tf.Variable(tf.zeros((self._how[0], *shape))) for name, shape in shapes.items()}
@@ -109,6 +114,10 @@ class _Carried:
 class CarriedEpochs(_Carried, CompiledEpochs):
     """Epochs of truncated backpropagation through time."""
 
+    moves = True
+
 
 class CarriedScores(_Carried, CompiledScores):
     """The loss and the metric of a sequence that is not trained on, read in as many streams as a batch has rows."""
+
+    moves = False

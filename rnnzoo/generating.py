@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import shlex
 
 import numpy as np
 import tensorflow as tf
@@ -72,6 +73,16 @@ def generate(
         for text, character in zip(texts, characters, strict=True):
             text.append(character)
     return ["".join(text) for text in texts]
+
+
+def specimen(predictor):
+    """What a model card shows of what the weights write: a dict of the `command` and of its `texts`; `None` for nothing."""
+    options = predictor.task.specimen
+    if options is None:
+        return None
+    said = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in options.items()]
+    command = " ".join([f"rnnzoo generate {predictor.preset.name}", *said])
+    return {"command": command, "texts": generate(predictor, **options)}
 
 
 class Writer:

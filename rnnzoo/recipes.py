@@ -63,7 +63,7 @@ def fit(
     """
     kept = kept or Checkpoints()
     recipe = preset.training
-    training, held_out = own or (task.train(), task.first_test())
+    training, held_out = (task.cut(own[0]), own[1]) if own else (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
     if task.learns and task.learned is None:

@@ -13,6 +13,7 @@ from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove
+from rnnzoo.generating import specimen
 from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
 from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
 from rnnzoo.tasks._task import plain
@@ -69,7 +70,7 @@ def write_result(work, predictor, trained, kept, progress):
 
 
 def _metadata(predictor, trained, metrics, data, folder):
-    preset, samples = predictor.preset, predictor.task.samples()
+    preset, samples, written = predictor.preset, predictor.task.samples(), specimen(predictor)
     return {
         "name": preset.name,
         **versions(),
@@ -87,6 +88,7 @@ def _metadata(predictor, trained, metrics, data, folder):
         "examples": [
             {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
         ],
+        **({"written": written} if written else {}),
         "weights_sha256": sha256(folder / WEIGHTS),
         **({"learned_sha256": sha256(folder / LEARNED)} if (folder / LEARNED).is_file() else {}),
         "preset_sha256": preset.fingerprint(),

@@ -18,6 +18,7 @@ from rnnzoo.exporting._onnx_graph import Graph
 from rnnzoo.registry import list_presets
 from rnnzoo.running import load
 from rnnzoo.running._tensors import front
+from rnnzoo.running._tensors import used as used_of
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is absent")
 runtime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is absent")
@@ -139,7 +140,7 @@ def test_padding_changes_nothing(name, exports):
     zoo, _, batches = found[name]
     about = zoo.task.input.describe()
     inputs = batches["batch_3"]
-    if about["kind"] not in ("text", "vectors") or about.get("padding") is None:
+    if about["kind"] not in ("text", "vectors", "movement") or about.get("padding") is None:
         return  # an input of one timestep, or one that has no padding
     model = runtime.InferenceSession(folder / name / "model.onnx")
     source, outputs = model.get_inputs()[0].name, [one.name for one in model.get_outputs()]
@@ -150,7 +151,7 @@ def test_padding_changes_nothing(name, exports):
         for key in outputs:
             timesteps = zoo.task.answer.per_timestep and not zoo.task.answer.generated
             part = padded[key][:, width[0] : width[0] + inputs.shape[1]] if timesteps else padded[key]
-            used = (inputs != 0)[..., None] if timesteps else True
+            used = used_of(about, inputs)[..., None] if timesteps else True
             near(np.where(used, part, 0), np.where(used, without[key], 0))
 
 

@@ -27,6 +27,7 @@ SUFFIXES = {name: one.suffix for name, one in FORMATS.items() if one.suffix}
 
 # What is wrong for some task, and right for another.
 RAW = ["1294", "", "12a4", "1２", "12\n", "-5", b"\xff12", b"77", 1294, 10000, -1, 1.5, True, None, "535+61", "007+5", "1+"]
+RAW += ["drawn:7"]
 RAW += ["1110111", "111011", "1110112", "0.05 0.1", "0.05 x", "[0.5]", "1:0.5:-1 0:1:0.5", "0.3:0 0.5:1 0.2:0 0.4:1"]
 RAW += [
     "0.3:0 2:1 0.4:1",
@@ -38,6 +39,7 @@ RAW += [
     [[0.5, 1], [0.25, 1]],
     [],
     [[]],
+    ":".join(["0.5"] * 18),
     "9" * 5000,
 ]
 

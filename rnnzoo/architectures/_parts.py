@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.layers import BagEmbedding, OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers import BagEmbedding, Dropout, OneHot, PaddingMask, SimpleRNN
 from rnnzoo.layers.pooling import POOLINGS
 
 
@@ -171,7 +171,7 @@ def readout_dropout_layer(rate, units):
     What is dropped is the same at all timesteps, as in the recurrent layers (Gal and Ghahramani 2016): a number drawn for
     each of them took five times as long as all the rest of a training step.
     """
-    return keras.layers.Dropout(rate, noise_shape=(None, 1, units), name="readout_dropout")
+    return Dropout(rate, noise_shape=(None, 1, units), name="readout_dropout")
 
 
 def dense_stack(x, *, name, widths, activation, dropout=0.0):
@@ -180,7 +180,7 @@ def dense_stack(x, *, name, widths, activation, dropout=0.0):
     for i, width in enumerate(widths):
         x = keras.layers.Dense(width, activation=activation, name=numbered(name, i))(x)
         if dropout:
-            x = keras.layers.Dropout(dropout, name=numbered(f"{name}_dropout", i))(x)
+            x = Dropout(dropout, name=numbered(f"{name}_dropout", i))(x)
     return x
 
 

@@ -3,7 +3,7 @@
 import keras
 
 from rnnzoo.architectures._parts import check_names, check_pooling, check_rates, check_sizes, recurrent_stack
-from rnnzoo.layers import MaskedPooling
+from rnnzoo.layers import Dropout, MaskedPooling
 
 
 def many_to_one(
@@ -84,6 +84,6 @@ def many_to_one(
     if pooling != "last":
         x = MaskedPooling(pooling, name="pooling")(x, mask=mask)
     if readout_dropout:
-        x = keras.layers.Dropout(readout_dropout, name="readout_dropout")(x)
+        x = Dropout(readout_dropout, name="readout_dropout")(x)
     y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)
     return keras.Model(inputs, y, name=name or "many_to_one")

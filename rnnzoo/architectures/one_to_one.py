@@ -3,6 +3,7 @@
 import keras
 
 from rnnzoo.architectures._parts import check_names, check_rates, check_sizes, numbered
+from rnnzoo.layers import Dropout
 
 
 def one_to_one(
@@ -50,7 +51,7 @@ def one_to_one(
     inputs = x = keras.Input((features,), name="inputs")
     for i in range(layers):
         if dropout:
-            x = keras.layers.Dropout(dropout, name=numbered("dropout", i))(x)
+            x = Dropout(dropout, name=numbered("dropout", i))(x)
         x = keras.layers.Dense(units, activation=activation, use_bias=use_bias, name=numbered("hidden", i))(x)
     y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)
     return keras.Model(inputs, y, name=name or "one_to_one")

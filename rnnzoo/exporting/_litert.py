@@ -134,7 +134,7 @@ def _whole(predictor, parts, timesteps):
     kind, own = predictor.task.input, predictor.preset.own_data
     longest = getattr(kind, "timesteps", None)  # of all sequences alike
     if longest is None:
-        inputs = _training_inputs(predictor.task) if own is None else read_split(own, predictor.task)[0].inputs
+        inputs = _training_inputs(predictor.task, own)
         longest = max(kind.steps(kind.check(raw)) for raw in inputs)
     timesteps = max(longest, TIMESTEPS) if kind.pads else longest
     if timesteps <= MOST_TIMESTEPS:
@@ -148,8 +148,10 @@ def _whole(predictor, parts, timesteps):
     raise InputError(f"{trained}; give timesteps, up to {MOST_TIMESTEPS:,}")
 
 
-def _training_inputs(task):
-    """What the task trains on; where its data are absent, raw inputs as they occur."""
+def _training_inputs(task, own):
+    """What is trained on, of the `Source` `own` or of the task; where its data are absent, raw inputs as they occur."""
+    if own is not None:
+        return task.cut(read_split(own, task)[0]).inputs
     try:
         return task.train().inputs
     except MissingDataError:
@@ -178,7 +180,7 @@ def _metrics(predictor, runner, tolerance):
     Raises:
         InputError: those of the files are worse by more than `tolerance`.
     """
-    task, examples = predictor.task, held_out(predictor)
+    task, examples = predictor.task, predictor.task.cut(held_out(predictor))
     most = runner.timesteps
     fitting = [i for i, raw in enumerate(examples.inputs) if most is None or task.input.steps(task.input.check(raw)) <= most]
     if not fitting:

@@ -1,5 +1,6 @@
 """The recurrence: Keras layers, and the NumPy reference that they are compared with."""
 
+from rnnzoo.layers.dropout import Dropout
 from rnnzoo.layers.feedback import FeedbackRNN
 from rnnzoo.layers.initializers import Shift
 from rnnzoo.layers.inputs import BagEmbedding, OneHot, PaddingMask
@@ -9,6 +10,7 @@ from rnnzoo.layers.simple_rnn import SimpleRNN
 
 __all__ = [
     "BagEmbedding",
+    "Dropout",
     "FeedbackRNN",
     "MaskedPooling",
     "OneHot",

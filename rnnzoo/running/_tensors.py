@@ -23,6 +23,11 @@ def front(about, checked):
     return _FRONTS[about["kind"]](about, checked)
 
 
+def raw(about, checked):
+    """Checked inputs as a SavedModel takes them: vectors as one array, padded at the end; `None` of what is no vectors."""
+    return _vectors(about, checked) if about["kind"] in ("vectors", "movement") else None
+
+
 def dtype(about):
     """Of what `front` makes: int32 of token ids, float32 of vectors."""
     return np.dtype(np.int32 if about["kind"] in _TOKENS else np.float32)
@@ -103,6 +108,34 @@ def _vectors(about, vectors):
     return padded
 
 
+def _features(about, movements):
+    rows = [_features_of(about, one) for one in movements]
+    padded = np.full((len(rows), max(map(len, rows), default=0), about["features"]), about["padding"], np.float32)
+    for row, one in zip(padded, rows, strict=True):
+        row[: len(one)] = one
+    return padded
+
+
+def _features_of(about, frames):
+    """(timesteps, width) positions of points -> (timesteps, features): where they are, how they move, and how fast."""
+    timesteps, width = len(frames), about["smoothing"]
+    points = frames.astype(np.float64).reshape(timesteps, -1, 3)
+    spine = points[:, about["spine"]]
+    distance = np.linalg.norm(points[:, about["head"]] - spine, axis=-1).sum() / timesteps
+    places = (points[:, about["moving"]] - spine[:, None]) / max(distance, 1e-6)  # (timesteps, points, 3)
+
+    def at(values, k):
+        return values[np.clip(np.arange(timesteps) + k, 0, timesteps - 1)]
+
+    mean = sum(at(places, k) for k in range(-width, width + 1)) / (2 * width + 1)
+    velocities = (at(mean, 1) - at(mean, -1)) / 2
+    speeds = np.log(np.linalg.norm(velocities, axis=-1) + about["slow"])
+    features = np.concatenate([places.reshape(timesteps, -1), velocities.reshape(timesteps, -1), speeds], axis=-1)
+    features = (features - np.array(about["offsets"])) / np.array(about["scales"])
+    limit, grid = about["limit"], about["grid"]
+    return (np.round(np.clip(features, -limit, limit) * grid) / grid).astype(np.float32)
+
+
 def _images(about, images):
     levels = np.array(images, np.uint8).reshape(len(images), *about["shape"])
     return levels.astype(np.float32) * np.float32(1 / 255)
@@ -164,4 +197,5 @@ _FRONTS = {  # by the kind of input
     "vectors": _vectors,
     "image": _images,
     "constant": _constant,
+    "movement": _features,
 }

@@ -22,7 +22,7 @@ SCALE = np.float32(1 / 255)
 # MNIST's signs fit into a box of this side, and their centre of mass is at this row and column, to half a pixel.
 BOX, CENTRE = 20, 14
 # Of 255: what is less bright above its ground than this is no ink; and the share of the brightest ink that is ground still.
-BLANK, FAINT = 32, 0.2
+BLANK, FAINT = 32, 0.15
 # Larger pictures are refused before they are unpacked, 4,096 x 4,096, and larger files before they are read.
 MOST_PIXELS, MOST_BYTES = 2**24, 2**26
 # Those of Pillow's that are read; what starts other programs (EPS) is not among them.
@@ -83,7 +83,7 @@ class ImageInput:
             raise InputError(f"an array of shape {inputs.shape}; expected (batch, {SIDE}, {SIDE}) or (batch, {SIDE * SIDE})")
         yield from inputs
 
-    def names_a_picture(self, raw):
+    def names_a_file(self, raw):
         """Whether a text is the name of a picture file, by its ending, there or not."""
         return Path(raw).suffix.lower() in SUFFIXES
 
@@ -139,7 +139,7 @@ class ImageInput:
 
     def tensor(self, checked):
         """A list of what `check` returned -> uint8 (batch, 28, 28)."""
-        return tf.constant(np.array(checked, np.uint8).reshape(len(checked), -1, SIDE))
+        return tf.constant(np.array(checked, np.uint8).reshape(len(checked), -1 if checked else SIDE, SIDE))
 
     def steps(self, checked):
         """How many timesteps one checked input takes."""
@@ -305,8 +305,7 @@ def normalized(levels, bright):
     ink = np.maximum(ground - levels if bright else levels - ground, 0)
     if ink.max() < BLANK:
         raise InputError(_NOTHING)
-    ink = ink / ink.max()
-    ink[ink < FAINT] = 0  # shadows, and what compression leaves
+    ink = np.maximum(ink / ink.max() - FAINT, 0)  # shadows, and what compression leaves, are no ink
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     shape = [max(1, round(side * BOX / max(ink.shape))) for side in ink.shape]

@@ -34,6 +34,7 @@ class Task:
         likelihood: where the probability of the answers that came is judged, of "each" for itself or of all of them
             "joined" into one text; else `None`.
         drawn: whether answers are drawn rather than right or wrong, so that nothing but their probability is judged.
+        specimen: the options of `rnnzoo.generate` by which a model card shows what the weights write; `None`: it does not.
     """
 
     metric = "exact_match"
@@ -41,6 +42,7 @@ class Task:
     learns = ()
     likelihood = None
     drawn = False
+    specimen = None
 
     def train(self):
         """The `Examples` to learn from; none of them is ever among those of a test named `held_out`."""
@@ -88,6 +90,10 @@ class Task:
             The three, of the same shapes; what was given is not changed.
         """
         raise InputError("training.augment: the task does not vary its examples")
+
+    def cut(self, examples):
+        """Whole `Examples` as they are learned from: long sequences may be cut into pieces."""
+        return examples
 
     def rows(self, path):
         """The examples of a user's file in a format of the task's own, such as a column format or a folder a class.

@@ -43,6 +43,7 @@ class BabyNames(Task):
         self.split_seed = split_seed
         self.input = ConstantInput("start", "the network, which writes names")
         self.answer = TextAnswer("name", "abcdefghijklmnopqrstuvwxyz", max_length=15)
+        self.specimen = {"count": 20, "seed": 1}
 
     def train(self):
         return self._parts[0]

@@ -46,6 +46,7 @@ class Shakespeare(Task):
     def __init__(self):
         self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")
         self.answer = NextCharacterAnswer("next", ALPHABET)
+        self.specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
 
     def train(self):
         return self._parts[0]

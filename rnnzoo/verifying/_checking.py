@@ -119,14 +119,14 @@ def _ask(format, exports):
         inputs, _ = arrays(one.proof, one.description)
         used, about = _tensors.used(one.description["input"], inputs), one.description["input"]
         task = _description.task_of(one.description, one.path)
-        checked = [task.input.check(raw) for raw in one.proof["raw"]]
+        raw_tensor = _tensors.raw(about, [task.input.check(raw) for raw in one.proof["raw"]])
         jobs.append(
             {
                 "path": str(one.path),
                 "inputs": one.proof["inputs"],
                 "lengths": [1] * len(inputs) if used is None else used.sum(axis=1).tolist(),
                 "raw": one.proof["raw"],
-                "raw_tensor": _tensors.front(about, checked).tolist() if about["kind"] == "vectors" else one.proof["raw"],
+                "raw_tensor": one.proof["raw"] if raw_tensor is None else raw_tensor.tolist(),
             }
         )
     root = str(Path(rnnzoo.__file__).parent.parent)
