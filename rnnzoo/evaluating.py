@@ -46,18 +46,28 @@ def _noticed(found, notice):
     return found.examples
 
 
-def split_own(examples, valid=0.2):
+def split_own(examples, valid=0.2, task=None):
     """A user's examples -> those to train on and the share that is held out, no input on both sides.
+
+    Where the `task` says that the examples are joined into one text, that is its last part; and where its inputs say
+    nothing, no answer is on both sides.
 
     Raises:
         InputError: there are too few distinct inputs for one of them to be held out.
     """
-    keys = [key(raw) for raw in examples.inputs]
+    if task is not None and task.drawn and task.likelihood == "joined":
+        first = len(examples.inputs) - round(len(examples.inputs) * valid)
+        if not 0 < first < len(examples.inputs):
+            raise InputError(f"the text is too short to hold {valid:.4g} of it out")
+        return examples.take(range(first)), examples.take(range(first, len(examples.inputs)))
+    constant = task is not None and task.input.kind == "constant"
+    keys = examples.answers if constant else [key(raw) for raw in examples.inputs]
     distinct = {one: i for i, one in enumerate(dict.fromkeys(keys))}
     held_out = set(split(len(distinct), valid, seed=0)[1].tolist())
     if not 0 < len(held_out) < len(distinct):
         least = next(count for count in itertools.count(2) if 0 < round(count * valid) < count)
-        inputs = "1 distinct input" if len(distinct) == 1 else f"{len(distinct)} distinct inputs"
+        what = "answer" if constant else "input"
+        inputs = f"1 distinct {what}" if len(distinct) == 1 else f"{len(distinct)} distinct {what}s"
         raise InputError(f"the data has {inputs}; at least {least} are needed to hold {valid:.4g} of them out")
     sides = [[], []]
     for i, one in enumerate(keys):
@@ -75,7 +85,7 @@ def read_split(source, task, notice=None):
     """The two sides of `split_own` from a `Source`, which errors name; `notice` is called with lines on what was skipped."""
     examples = _noticed(read(source, task), notice)
     try:
-        return split_own(examples, source.valid)
+        return split_own(examples, source.valid, task)
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from None
 

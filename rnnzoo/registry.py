@@ -151,8 +151,7 @@ class Preset(BaseModel):
     def own_data(self):
         """The `Source` of the user's examples that a run was trained on, or `None`."""
         if self.data is None:
-            before = self.folder / f"{DATA}.csv"  # of a run that is older than that table
-            return Source(before) if before.is_file() else None
+            return None
         return Source(self.folder / self.data.file, self.data.valid, self.data.skip_bad, self.data.columns)
 
     def with_data(self, source):
@@ -258,7 +257,11 @@ def load_preset(name, overrides=()):
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
     name = _dashes(content.pop("name", None) or folder.resolve().name)
-    return override(_validated({"name": name, "folder": folder, **content}, str(path)), overrides)
+    preset = _validated({"name": name, "folder": folder, **content}, str(path))
+    before = folder / f"{DATA}.csv"
+    if preset.data is None and before.is_file():  # of a run that is older than that table
+        preset = preset.with_data(Source(before))
+    return override(preset, overrides)
 
 
 def override(preset, overrides):

@@ -133,6 +133,18 @@ PRESETS = {
         "task_options.oversample=0",
         'training.pretrain.set=["task_options.end_token=true", "training.round_weights=false", "training.epochs=100"]',
     ],
+    # One long sequence with the state carried along, cut anew in every epoch.
+    "digit-sum-running": [
+        "training.truncate=16",
+        "training.epochs=60",
+        "training.learning_rate=0.001",
+        "training.round_weights=false",
+        "model.units=8",
+        "model.activation=tanh",
+        "model.recurrent_initializer=orthogonal",
+        "model.dropout=0.1",
+        "model.readout_dropout=0.1",
+    ],
     # A warm-up, two directions, and weights that are rounded at the end.
     "digit-sum-both-ways": ["training.epochs=120", "training.warmup_epochs=2.5"],
 }
@@ -221,7 +233,7 @@ def test_killed_at_random_moments(processes, tmp_path):
 
 @pytest.mark.slow
 def test_killed_fifty_times(processes, tmp_path):
-    """Over three presets: a curriculum with dropout, a pretraining, and a warm-up."""
+    """Over four presets: a curriculum with dropout, a pretraining, a state that is carried, and a warm-up."""
 
     def one(name):
         (tmp_path / name).mkdir()

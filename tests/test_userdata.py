@@ -138,3 +138,14 @@ def test_the_command_line(tmp_path, monkeypatch):
     ):
         done = CliRunner().invoke(cli, wrong)
         assert done.exit_code == 2 and message in done.stderr
+
+
+def test_a_run_from_before_its_preset_said_how_its_data_are_read(tmp_path):
+    data = written(tmp_path, "mine.csv", "".join(f"{a}{b},{a * b}\n" for a in range(10) for b in range(10)))
+    run = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", data=data, overrides=["training.epochs=1"])
+    path = tmp_path / "run" / "preset.toml"
+    text = path.read_text()
+    path.write_text(text[: text.index("[data]")])
+    assert rnnzoo.evaluate(tmp_path / "run") == run.metrics
+    again = rnnzoo.train(tmp_path / "run", run_dir=tmp_path / "again")
+    assert again.metrics == run.metrics and again.metadata["dataset"]["sha256"] == run.metadata["dataset"]["sha256"]

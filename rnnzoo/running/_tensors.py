@@ -121,8 +121,8 @@ def _features_of(about, frames):
     timesteps, width = len(frames), about["smoothing"]
     points = frames.astype(np.float64).reshape(timesteps, -1, 3)
     spine = points[:, about["spine"]]
-    distance = np.linalg.norm(points[:, about["head"]] - spine, axis=-1).sum() / timesteps
-    places = (points[:, about["moving"]] - spine[:, None]) / max(distance, 1e-6)  # (timesteps, points, 3)
+    distance = max(np.linalg.norm((points[:, about["head"]] - spine)[:, :2], axis=-1).sum() / timesteps, 1e-6)
+    places = (points[:, about["moving"]] - spine[:, None]) / [distance, distance, about["depth"]]  # (timesteps, points, 3)
 
     def at(values, k):
         return values[np.clip(np.arange(timesteps) + k, 0, timesteps - 1)]

@@ -22,6 +22,9 @@ HEAD, SPINE, MOVING = 2, 3, (0, 1, 2, 4, 5)
 PADDING = -100.0
 # A movement that is made here: the text before its number of frames, and how many there may be.
 SYNTHETIC, MOST_SYNTHETIC = "synthetic:", 10_000
+# x and y are in units of the picture, which differ between videos up to ten times (those of b3 do): they are measured by the
+# head-to-spine distance. z is in metres in all of them, and measured by what that distance is about.
+DEPTH = 0.5
 # A velocity is that of the means over so many frames to either side.
 SMOOTHING = 2
 # A speed below this, in head-to-spine distances a frame, is about none.
@@ -31,8 +34,8 @@ SLOW = 0.001
 LIMIT, GRID = 8.0, 4096.0
 # What the features are about and how far they are from it, roughly: of positions and velocities x, y and z, and of speeds.
 # Nothing of x is subtracted, nor is anything told apart by its side, so that a mirrored movement has mirrored features.
-OFFSETS = [*((0, 0, -0.09) * 2), *(0, -1, 0), *((0, 0, -0.08) * 2), *[0] * 15, *[-4.5] * 5]
-SCALES = [*((0.25, 0.3, 0.03) * 2), *(0.05, 0.05, 0.02), *((0.25, 0.3, 0.03) * 2), *((0.025, 0.025, 0.005) * 5), *[1.2] * 5]
+OFFSETS = [*((0, 0, -0.5) * 2), *(0, -1, 0), *((0, 0, -0.4) * 2), *[0] * 15, *[-4.5] * 5]
+SCALES = [*((0.25, 0.3, 0.15) * 2), *(0.05, 0.05, 0.1), *((0.25, 0.3, 0.15) * 2), *((0.025, 0.025, 0.025) * 5), *[1.2] * 5]
 FEATURES = len(SCALES)
 # Of a mirrored movement's features: which of the movement's own each is, and its sign.
 _POINTS_MIRRORED = (1, 0, 2, 4, 3)
@@ -44,8 +47,9 @@ SIGNS = np.array([*((-1, 1, 1) * 10), *[1] * 5], np.float32)
 class MovementInput(VectorInput):
     """Frames of 18 numbers: (batch, timesteps, 18) -> (batch, timesteps, 35) features, padded with -100 at the end.
 
-    The features of a frame are where hands, head and wrists are as seen from the spine, in head-to-spine distances (the mean
-    over the sequence), 15 numbers; their velocities, 15; and the logarithms of their speeds, 5.
+    The features of a frame are where hands, head and wrists are as seen from the spine, in head-to-spine distances (in the
+    picture, the mean over the sequence; in depth, half a metre), 15 numbers; their velocities, 15; and the logarithms of
+    their speeds, 5.
 
     Args:
         name: what the input is called, in messages and in the SavedModel's signature.
@@ -62,8 +66,15 @@ class MovementInput(VectorInput):
 
     def describe(self):
         """See `VectorInput`."""
-        more = {"features": FEATURES, "head": HEAD, "spine": SPINE, "moving": [*MOVING], "smoothing": SMOOTHING}
-        more |= {"slow": SLOW, "limit": LIMIT, "grid": GRID, "offsets": [*OFFSETS], "scales": [*SCALES]}
+        more = {"features": FEATURES, "head": HEAD, "spine": SPINE, "moving": [*MOVING], "depth": DEPTH}
+        more |= {
+            "smoothing": SMOOTHING,
+            "slow": SLOW,
+            "limit": LIMIT,
+            "grid": GRID,
+            "offsets": [*OFFSETS],
+            "scales": [*SCALES],
+        }
         return {**super().describe(), **more}
 
     def model_arguments(self, architecture):
@@ -118,9 +129,11 @@ class MovementInput(VectorInput):
         batch, timesteps = tf.unstack(tf.shape(raw)[:2])
         points = tf.reshape(tf.cast(raw, tf.float64), (batch, timesteps, len(POINTS), 3))
         spine = points[:, :, SPINE]
-        distance = tf.where(used, tf.norm(points[:, :, HEAD] - spine, axis=-1), 0.0)
+        distance = tf.where(used, tf.norm((points[:, :, HEAD] - spine)[..., :2], axis=-1), 0.0)
         distance = tf.reduce_sum(distance, axis=1) / tf.cast(tf.maximum(lengths, 1), tf.float64)  # (batch,)
-        places = (tf.gather(points, MOVING, axis=2) - spine[:, :, None]) / tf.maximum(distance, 1e-6)[:, None, None, None]
+        distance = tf.maximum(distance, 1e-6)
+        units = tf.stack([distance, distance, tf.fill([batch], tf.constant(DEPTH, tf.float64))], axis=-1)  # of x, y and z
+        places = (tf.gather(points, MOVING, axis=2) - spine[:, :, None]) / units[:, None, None]
 
         def at(values, k):
             """The values k frames later, the last or first one where there is none."""

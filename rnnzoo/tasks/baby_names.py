@@ -61,6 +61,10 @@ class BabyNames(Task):
     def raw_inputs(self):
         return [self.input.example] * 8
 
+    def rows(self, path):
+        """The names of a text file, one a line; see `Task`."""
+        return _names_of(path, self.input.example) if path.suffix.lower() == ".txt" else None
+
     def references(self):
         """The nats a character of n-grams on the names held out."""
         ngrams = Ngrams(self._ids(self.train()), max(ORDERS), self.answer.end_token)
@@ -83,3 +87,10 @@ class BabyNames(Task):
             side[distinct[i]] = 2 if rank < tenth else 1 if rank < 2 * tenth else 0
         parts = [[name for name in names if side[name] == which] for which in range(3)]
         return [Examples([self.input.example] * len(part), part) for part in parts]
+
+
+def _names_of(path, start):
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"{path}, line {number}", start, line.strip()

@@ -70,6 +70,10 @@ class Shakespeare(Task):
         hidden = (rng.random(inputs.shape) < HIDDEN) & (inputs != 0)
         return inputs * ~hidden + self.input.unknown * hidden, targets, weights
 
+    def rows(self, path):
+        """The passages of a text file; see `Task`."""
+        return _passages_of(path) if path.suffix.lower() == ".txt" else None
+
     def references(self):
         """The nats a character of n-grams on the test."""
         ids = [self.answer.targets(["".join(self._parts[which].answers)])[0][0] + 1 for which in (0, 2)]
@@ -90,3 +94,10 @@ def _passages(text):
     starts = range(0, len(text) - 1, PASSAGE)
     pairs = [(text[i : i + PASSAGE], text[i + 1 : i + 1 + PASSAGE]) for i in starts]
     return Examples([raw[: len(answer)] for raw, answer in pairs], [answer for _, answer in pairs])
+
+
+def _passages_of(path):
+    examples, begin = _passages(path.read_text(encoding="utf-8-sig")), 1
+    for raw, answer in zip(examples.inputs, examples.answers, strict=True):
+        yield f"{path}, character {begin} and those after it", raw, answer
+        begin += len(raw)
