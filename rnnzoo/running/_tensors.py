@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from rnnzoo.tasks._pairs import pair_table
 from rnnzoo.tasks._words import words
 
 # Kinds of inputs that become token ids, padded with 0.
-_TOKENS = ("text", "words")
+_TOKENS = ("text", "words", "pairs")
 
 
 def front(about, checked):
@@ -16,12 +17,10 @@ def front(about, checked):
         checked: a list of what the input's `check` returned.
 
     Returns:
-        int32 token ids (batch, timesteps), right-padded with 0, or float32 vectors, (batch, width) or
-        (batch, timesteps, width), right-padded with `padding` where there is one.
+        int32 token ids (batch, timesteps), or bags of them (batch, timesteps, bag), right-padded with 0; or float32 vectors,
+        (batch, width) or (batch, timesteps, width), right-padded with `padding` where there is one.
     """
-    fronts = {"text": _ids, "words": _word_ids, "bits": _bits, "number": _digits, "vectors": _vectors, "image": _images}
-    fronts |= {"constant": _constant, "movement": _features}
-    return fronts[about["kind"]](about, checked)
+    return _FRONTS[about["kind"]](about, checked)
 
 
 def raw(about, checked):
@@ -68,6 +67,12 @@ def _ids(about, texts):
         if end:
             row[len(points)] = about["vocabulary_size"] - 1
     return ids
+
+
+def _pairs(about, texts):
+    ids = _ids(about, texts)
+    table = pair_table(about["alphabet"], about["pairs"])
+    return np.stack([ids, table[np.pad(ids[:, :-1], [(0, 0), (1, 0)]), ids]], axis=-1)
 
 
 def _word_ids(about, texts):
@@ -181,3 +186,16 @@ def back(about, outputs, inputs):
     characters = ["", *about["alphabet"], ""]
     texts = ["".join(characters[token] for token in row).encode() for row in outputs.tolist()]
     return {name: np.array(texts, object)}
+
+
+_FRONTS = {  # by the kind of input
+    "text": _ids,
+    "pairs": _pairs,
+    "words": _word_ids,
+    "bits": _bits,
+    "number": _digits,
+    "vectors": _vectors,
+    "image": _images,
+    "constant": _constant,
+    "movement": _features,
+}

@@ -6,9 +6,10 @@ import functools
 import numpy as np
 
 from rnnzoo import data
+from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._naive_bayes import NaiveBayes
-from rnnzoo.tasks._open_text import OpenTextInput
+from rnnzoo.tasks._pairs import UNKNOWN, PairsInput, common_pairs
 from rnnzoo.tasks._scores import accuracy, macro_f1
 from rnnzoo.tasks._task import Examples, Task
 
@@ -34,9 +35,12 @@ FILES = {  # language -> the size and sha256 of its file, a surname a line
     "Vietnamese": (339, "f3f9e4164ab47601178a6e45b216464a64122f49d05541f24bf18a757253281d"),
 }
 LANGUAGES = tuple(FILES)
-# The characters that at least five names of the training part have; the others are rare enough to teach what unknown is.
-RARE = 5
+# Characters that at least five names of the training part have are in the alphabet; the others are rare enough to teach what
+# unknown is. Pairs of characters that at least three have are known.
+RARE, RARE_PAIR = 5, 3
+# Those of this data set.
 ALPHABET = " '-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzßàáäéíñóöúü"
+MOST_PAIRS = 600
 HELD_OUT = 0.1
 # Of naive Bayes; of 1, 0.3, 0.1, 0.03 and 0.01 the one that is right most often on the validation part.
 SMOOTHING = 0.3
@@ -50,6 +54,9 @@ class Surnames(Task):
     each, all on the same side, and is drawn with the language of the fewest names. Of such examples at most one can be
     answered right. Accuracy counts every example alike, macro-F1 every language.
 
+    A timestep is a character and the pair that it makes with the one before it. The alphabet and the pairs are learned from
+    the examples that are trained on, and of a user's own the labels, too.
+
     Beside the scores stand those of a naive Bayes classifier with character trigrams, trained on the same names.
 
     Args:
@@ -59,11 +66,31 @@ class Surnames(Task):
     description = "a surname -> the likeliest of 18 languages"
     metric = "accuracy"
     source = "github.com/spro/practical-pytorch, MIT licence"
+    learns = ("alphabet", "pairs", "labels")
 
     def __init__(self, split_seed: int = 0):
         self.split_seed = split_seed
-        self.input = OpenTextInput("surname", ALPHABET, "a surname", "Nakamura")
-        self.answer = LabelAnswer("language", LANGUAGES)
+        self._set(ALPHABET, None, LANGUAGES)
+
+    def _set(self, alphabet, pairs, labels):
+        self.input = PairsInput("surname", alphabet, pairs, "a surname", "Nakamura", most=MOST_PAIRS)
+        self.answer = LabelAnswer("language", labels, open=pairs is None)
+
+    def learn(self, training, *others):
+        """The alphabet and the pairs of the examples to train on, and the labels of all."""
+        labels = sorted(set(training.answers).union(*(part.answers for part in others)))
+        if len(labels) < 2:
+            raise InputError(f"every answer is '{labels[0]}'; expected at least two labels")
+        names = set(training.inputs)
+        counts = collections.Counter(character for name in names for character in set(name))
+        alphabet = "".join(sorted(c for c, count in counts.items() if count >= RARE and c != UNKNOWN))
+        if not alphabet:
+            raise InputError(f"no character is in {RARE} names or more; expected more names")
+        self._set(alphabet, common_pairs(names, alphabet, RARE_PAIR), labels)
+
+    def recall(self, learned):
+        """See `Task`."""
+        self._set(learned["alphabet"], learned["pairs"], learned["labels"])
 
     def train(self):
         return self._parts[0]
