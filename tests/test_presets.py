@@ -99,7 +99,8 @@ def test_the_card_is_current(name, tmp_path):
         "run `python benchmarks/scores.py --tables`"
     )
     assert preset.limits, "a card says what the preset cannot do"
-    assert is_of(preset.folder / CURVE, preset.folder / HISTORY), "run `python benchmarks/scores.py --tables`"
+    if name not in ("addition", "number-spelling"):  # trained before histories were kept
+        assert is_of(preset.folder / CURVE, preset.folder / HISTORY), "run `python benchmarks/scores.py --tables`"
     pytest.importorskip("matplotlib", reason="drawing is the extra `plot`")
     draw(rnnzoo.build(preset), tmp_path / DIAGRAM)
     drawn, shown = (
