@@ -142,10 +142,20 @@ def preset_sides(name, cores):
     torch = shared.import_torch()
     if torch:
         layers, outputs = shape_of(model)
-        width = len(zoo.task.input.alphabet) + 1 if sample.dtype == np.int32 else sample.shape[-1]
-        vectors = np.eye(width + 1, dtype=np.float32)[sample] if sample.dtype == np.int32 else sample
+        embedding = f"{sequence_name(model)}_embedding"
+        if embedding in {layer.name for layer in model.layers}:  # PyTorch is given what it would look up
+            vectors = model.get_layer(embedding)(sample).numpy()
+        elif sample.dtype == np.int32:
+            vectors = np.eye(len(zoo.task.input.alphabet) + 2, dtype=np.float32)[sample]
+        else:
+            vectors = sample
         sides["torch"] = torch_side(torch, layers, outputs, vectors, steps)
     return sides
+
+
+def sequence_name(model):
+    """What the input of a model is called that is not the target."""
+    return next(tensor.name for tensor in model.inputs if tensor.name != "target")
 
 
 def saved(model, sample):
