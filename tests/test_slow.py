@@ -7,14 +7,21 @@ import time
 import pytest
 
 import rnnzoo
+from rnnzoo.building import create_task
 from rnnzoo.cards import reaches
+from rnnzoo.predicting import Predictor
 from rnnzoo.registry import list_presets, load_preset
 
 pytestmark = pytest.mark.slow
 SEED = 7  # none of the seeds that the cards report
 
 
-@pytest.mark.parametrize("name", list_presets())
+# Those whose training takes longer are trained on for an epoch or two alone.
+MOST_SECONDS, EPOCHS = 180, 2
+LONG = [name for name in list_presets() if load_preset(name).metadata()["training_seconds"] > MOST_SECONDS]
+
+
+@pytest.mark.parametrize("name", [name for name in list_presets() if name not in LONG])
 def test_training_reaches_what_is_expected(name, tmp_path):
     """With a seed that nobody has looked at, in at most six minutes."""
     begin = time.monotonic()
@@ -25,6 +32,18 @@ def test_training_reaches_what_is_expected(name, tmp_path):
             found = run.metrics[key if isinstance(value, dict) else next(iter(run.metrics))][metric]
             assert reaches(metric, found, bar), run.metrics
     assert run.metadata["rounded"] == load_preset(name).training.round_weights
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_trainings_begin_to_learn(name, tmp_path):
+    """They are better than an untrained model by far, and not yet as good as the weights that ship."""
+    preset = load_preset(name)
+    run = rnnzoo.train(name, seed=SEED, run_dir=tmp_path / name, overrides=[f"training.epochs={EPOCHS}"])
+    untrained = rnnzoo.evaluate(Predictor(rnnzoo.build(preset, seed=SEED), preset, create_task(preset)))
+    first, metric = next(iter(run.metrics)), preset.metric
+    worst, found, best = (one[first][metric] for one in (untrained, run.metrics, preset.metadata()["metrics"]))
+    share = (found - worst) / (best - worst)
+    assert 0.3 < share <= 1, (worst, found, best)
 
 
 def test_train_digit_sum_takes_under_a_minute(tmp_path):
