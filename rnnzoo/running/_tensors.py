@@ -180,7 +180,7 @@ def back(about, outputs, inputs):
         return {name: numbers[:, :, 0] if about["width"] == 1 else numbers, "lengths": lengths}
     if kind == "characters":
         rows = zip(outputs.argmax(axis=-1).tolist(), (inputs != 0).sum(axis=1).tolist(), strict=True)
-        texts = ["".join(about["alphabet"][index] for index in row[:length]).encode() for row, length in rows]
+        texts = ["".join(about["labels"][index] for index in row[:length]).encode() for row, length in rows]
         return {name: np.array(texts, object)}
     # A text: all before the end token; after it, the rows are filled with 0.
     characters = ["", *about["alphabet"], ""]

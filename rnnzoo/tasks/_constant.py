@@ -60,6 +60,7 @@ class ConstantInput:
     def front(self, raw):
         """(batch,) strings -> (batch, 1) float32, ones. Runs in a graph."""
         right = raw == self.example
-        wrong = tf.strings.substr(tf.boolean_mask(raw, ~right), 0, 40)
+        # Cut, and made UTF-8: a message that is neither short nor text could not be read, nor raised by Python.
+        wrong = tf.strings.unicode_transcode(tf.strings.substr(tf.boolean_mask(raw, ~right), 0, 40), "UTF-8", "UTF-8")
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [f"expected {self.hint}; got", wrong])]):
             return tf.ones([tf.shape(raw)[0], 1])

@@ -31,7 +31,7 @@ class NextCharacterAnswer:
 
     def describe(self):
         """The back in values that JSON has, for programs that have no TensorFlow."""
-        return {"kind": self.kind, "name": self.name, "alphabet": self.alphabet}
+        return {"kind": self.kind, "name": self.name, "labels": self.labels}
 
     def model_arguments(self, architecture):
         return {"outputs": len(self.alphabet)}
