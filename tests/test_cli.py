@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import rnnzoo
 from rnnzoo.cli.main import cli
-from rnnzoo.registry import list_architectures, list_presets
+from rnnzoo.registry import list_architectures, list_presets, load_preset
 
 SHORT = ["--set", "training.epochs=2"]
 FEW = [*SHORT, "--set", "task_options.training_displays=200"]
@@ -34,7 +34,8 @@ def call(tmp_path, monkeypatch):
 
 def test_every_command_is_found_and_has_help(call):
     names = cli.list_commands(None)
-    assert names == ["build", "evaluate", "explain", "export", "info", "list", "predict", "run", "train", "verify"]
+    first = ["build", "evaluate", "explain", "export", "generate", "info", "list", "predict"]
+    assert names == [*first, "run", "train", "verify"]
     for name in names:
         assert "Usage:" in call(name, "--help").output
 
@@ -44,7 +45,8 @@ def test_list(call):
     assert all(name in text for name in list_presets())
     rows = json.loads(call("list", "--json").stdout)
     assert [row["name"] for row in rows] == list_presets()
-    assert all(row["weights"] and row["parameters"] and 0 < row["score"] <= 1 for row in rows)
+    assert all(row["weights"] and row["parameters"] and 0 < row["score"] <= 2 for row in rows)
+    assert all(row["score"] <= 1 for row in rows if "nats" not in load_preset(row["name"]).metric)
     assert [row["name"] for row in json.loads(call("list", "addit*", "--json").stdout)] == ["addition"]
 
 
@@ -210,7 +212,7 @@ def test_evaluate_own_data(call, tmp_path):
         (["predict", "digit-sum", "bad.txt"], "bad.txt, line 2: 'x' at position 2 of '3x'"),
         (["predict", "digit-sum", "gap.txt"], "gap.txt, line 2: the digits are empty"),
         (["predict", "digit-sum", "latin.txt"], "latin.txt, line 2: cannot be read as UTF-8 text"),
-        (["evaluate", "digit-sum", "--data", "bad.txt"], "bad.txt, line 1: 1 fields; expected 2"),
+        (["evaluate", "digit-sum", "--data", "bad.txt"], "bad.txt, line 1: 1 field; expected 2"),
         (["evaluate", "digit-sum", "--data", "empty.txt"], "empty.txt: empty"),
         (["export", "digit-sum", "--format", "pickle"], "format 'pickle': expected one of saved-model"),
         (["export", "digit-sum", "-o", "there"], "there: exists"),

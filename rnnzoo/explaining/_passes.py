@@ -10,7 +10,7 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.explaining._activations import named
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace
-from rnnzoo.layers import BagEmbedding, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
+from rnnzoo.layers import BagEmbedding, Dropout, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
 
 
 class Value:
@@ -381,6 +381,7 @@ _RUNS = {
     keras.layers.Embedding: _embedding,
     BagEmbedding: _bag,
     keras.layers.Dropout: _dropout,
+    Dropout: _dropout,
     keras.layers.Concatenate: _concatenate,
     MaskedPooling: _pooling,
     keras.layers.Dense: _dense,
