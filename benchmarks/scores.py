@@ -36,6 +36,8 @@ from rnnzoo.registry import (
 from rnnzoo.runs import run_state
 
 SEED_COUNT = 3
+# More epochs than a picture can show are not shipped.
+ROWS = 500
 
 
 def main():
@@ -90,9 +92,17 @@ def score(preset, count, runs):
     if twin:
         result["twin"] = {"description": preset.twin.description, "seeds": twin}
     shipped = runs / str(preset.training.seed)
-    for file in (WEIGHTS, METADATA, HISTORY, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
+    for file in (WEIGHTS, METADATA, *([LEARNED] if (shipped / LEARNED).is_file() else [])):
         shutil.copyfile(shipped / file, presets_folder() / preset.name / file)
+    (presets_folder() / preset.name / HISTORY).write_text(thinned((shipped / HISTORY).read_text(encoding="utf-8")))
     (presets_folder() / preset.name / SEEDS).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def thinned(history):
+    """A history with at most `ROWS` of its epochs, evenly spaced, the last one among them."""
+    head, *rows = history.splitlines(keepends=True)
+    step = -(-len(rows) // ROWS)
+    return "".join([head, *reversed(rows[::-1][::step])])
 
 
 def score_twin(preset, seed):

@@ -124,3 +124,14 @@ def test_scores_go_on_with_runs_that_are_there(monkeypatch, tmp_path):
         rnnzoo.train(preset, seed=1, run_dir=tmp_path / "1", progress=ended)
     assert scores.trained(preset, 1, tmp_path / "1").metadata["seed"] == 1 and begun == ["0", "1"]
     assert scores.trained(preset, 2, tmp_path / "1").metadata["seed"] == 2 and begun == ["0", "1", "1"]
+
+
+def test_histories_that_ship_are_short(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import scores
+
+    monkeypatch.setitem(sys.modules, "scores", scores)
+    short = "epoch,loss\n1,3\n2,2\n"
+    assert scores.thinned(short) == short
+    head, *rows = scores.thinned("epoch,loss\n" + "".join(f"{i},1\n" for i in range(1, 1202))).splitlines()
+    assert head == "epoch,loss" and rows[0] == "2,1" and rows[-1] == "1201,1" and len(rows) == 401
