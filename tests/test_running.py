@@ -202,7 +202,7 @@ def test_what_is_no_export(exports, format, saved_models, exported, tmp_path):
     ("change", "message"),
     [
         ({"layout": 2}, "in a layout that this version does not know"),
-        ({"task": "digit_product"}, "whose task 'digit_product' this version has not, or has otherwise"),
+        ({"task": "digit_quotient"}, "whose task 'digit_quotient' this version has not, or has otherwise"),
         ({"task": "../x"}, "this version has not"),
         ({"task_options": {"digits": 3}}, "whose task 'digit_sum' this version has not, or has otherwise"),
         ({"answer": {"kind": "number", "name": "total"}}, "has otherwise; export again"),

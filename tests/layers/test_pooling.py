@@ -118,25 +118,26 @@ def test_exports_and_streams(format, bidirectional, tmp_path, rng):
     from rnnzoo.predicting import Predictor
 
     changes = ['model.pooling="mean_max"', f"model.bidirectional={json.dumps(bidirectional)}", "model.units=4"]
-    preset = rnnzoo.load_preset("surnames", changes)
+    changes += ["model.activation=tanh", "task_options.max_timesteps=12", "task_options.training_examples=50"]
+    preset = rnnzoo.load_preset("temporal-order", changes)
     model = rnnzoo.build(preset)
     model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
     zoo = Predictor(model, preset, create_task(preset))
-    names = ["Nakamura", "Li", "Papadopoulos"]
+    texts = ["abXcdaYdb", "XY", "aXbYcdab"]
     rnnzoo.export(zoo, tmp_path / "out", format=format)  # which holds it against the model, in both ways
     runner = rnnzoo.running.load(tmp_path / "out")
-    np.testing.assert_allclose(runner.scores(names), zoo.scores(names), atol=1e-4)
+    np.testing.assert_allclose(runner.scores(texts), zoo.scores(texts), atol=1e-4)
     if not bidirectional:
         stream = zoo.stream()
-        for name in names:
+        for text in texts:
             stream.reset()
-            answers = list(stream.answers(name))
-            assert answers[-1] == zoo.predict([name])[0]
-            np.testing.assert_allclose(stream.scores, zoo.scores([name])[0], atol=1e-5)
+            answers = list(stream.answers(text))
+            assert answers[-1] == zoo.predict([text])[0]
+            np.testing.assert_allclose(stream.scores, zoo.scores([text])[0], atol=1e-5)
         state = stream.state
         stream.reset()
         stream.restore(state)
-        assert stream.push("s") == zoo.predict(["Papadopouloss"])[0]
+        assert stream.push("d") == zoo.predict(["aXbYcdabd"])[0]
 
 
 def test_it_is_drawn_over_time(tmp_path):
