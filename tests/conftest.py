@@ -1,5 +1,6 @@
 """What every test shares: a quiet TensorFlow behind Keras, and seeded random numbers."""
 
+import contextlib
 import functools
 import os
 
@@ -49,13 +50,33 @@ def zoo():
     return functools.cache(rnnzoo.from_preset)
 
 
+@contextlib.contextmanager
+def _alone(path):
+    """One process at a time, where locks are to be had."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory, zoo):
-    """A format's name -> a folder in which every preset is exported to it, by its name; what was written is not asked."""
+    """A format's name -> a folder in which every preset is exported to it, by its name; what was written is not asked.
+
+    Processes that share the suite share it too, and none may change what is in it.
+    """
     import rnnzoo
     from rnnzoo.exporting import FORMATS
 
-    folder = tmp_path_factory.mktemp("exported")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "exported"
+    folder.mkdir(exist_ok=True)
 
     @functools.cache
     def written(format):
@@ -63,8 +84,10 @@ def exported(tmp_path_factory, zoo):
             FORMATS[format].load()
         except rnnzoo.MissingExtraError as error:
             pytest.skip(str(error))
-        for name in rnnzoo.list_presets():
-            rnnzoo.export(zoo(name), folder / format / name, format=format, verify=False)
+        with _alone(folder / f"{format}.lock"):
+            for name in rnnzoo.list_presets():
+                if not (folder / format / name).exists():  # it is there when it is whole
+                    rnnzoo.export(zoo(name), folder / format / name, format=format, verify=False)
         return folder / format
 
     return written
