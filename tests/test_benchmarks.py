@@ -102,6 +102,7 @@ def test_an_export_that_is_wrong_or_slow_is_bold(exports):
     assert "| **2.0e-05** |" in shown and "| **2.0** |" in shown and "not installed" in shown
 
 
+@pytest.mark.slow
 def test_scores_go_on_with_runs_that_are_there(monkeypatch, tmp_path):
     """A complete run of the same recipe is taken as it is, one that was ended goes on, one of another recipe is replaced."""
     import rnnzoo

@@ -115,7 +115,10 @@ def test_the_command_shows_every_layer(preset, told):
     assert "Kept in memory" in result.output
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+# The trace of 120 timesteps of 256 units takes long to write and to read.
+@pytest.mark.parametrize(
+    "preset", [pytest.param(one, marks=pytest.mark.slow) if one == "copy-memory" else one for one in PRESETS]
+)
 def test_the_json_is_the_trace(preset, told):
     told = told(preset)
     found = json.loads(run(preset, sample(preset), "--json").output)

@@ -125,7 +125,7 @@ def trained_once():
 
 # These take longest to compile, and others train the same architectures.
 LONG = ("addition", "adding-problem", "baby-names", "gesture-phases", "mnist-rows", "number-spelling", "sentiment")
-LONG += ("temporal-order",)
+LONG += ("shakespeare", "surnames", "temporal-order")
 
 
 @pytest.mark.parametrize(
