@@ -154,6 +154,32 @@ class Task:
         return {}
 
 
+class SplitTask(Task):
+    """A task whose examples are a data set that is split once; `_parts`, of each such task, holds the three `Examples`."""
+
+    def train(self):
+        return self._parts[0]
+
+    def validation(self):
+        """See `Task`."""
+        return self._parts[1]
+
+    def tests(self):
+        return {"held_out": lambda: self._parts[2]}
+
+
+def learned_labels(training, *others):
+    """The labels of a user's `Examples`, in order.
+
+    Raises:
+        InputError: there is one alone.
+    """
+    labels = sorted(set(training.answers).union(*(part.answers for part in others)))
+    if len(labels) < 2:
+        raise InputError(f"every answer is '{labels[0]}'; expected at least two labels")
+    return labels
+
+
 def no_longer_than(task, examples, timesteps):
     """The examples of at most so many timesteps.
 

@@ -8,7 +8,7 @@ from rnnzoo import data
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._constant import ConstantInput
 from rnnzoo.tasks._ngrams import Ngrams
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, SplitTask
 
 COMMIT = "988aa59e4d8fefa526d06f3b453ad116258398d4"
 NAMES = data.DataFile(
@@ -21,7 +21,7 @@ HELD_OUT = 0.1
 ORDERS = (3, 4, 5)  # of the n-grams that stand beside the scores
 
 
-class BabyNames(Task):
+class BabyNames(SplitTask):
     """Nothing -> a first name, letter by letter: 32,033 names of the US social security administration, of makemore.
 
     An example is a line of the list, which has some names more than once. Of the distinct names a tenth are held out and
@@ -44,16 +44,6 @@ class BabyNames(Task):
         self.input = ConstantInput("start", "the network, which writes names")
         self.answer = TextAnswer("name", "abcdefghijklmnopqrstuvwxyz", max_length=15)
         self.specimen = {"count": 20, "seed": 1}
-
-    def train(self):
-        return self._parts[0]
-
-    def validation(self):
-        """See `Task`."""
-        return self._parts[1]
-
-    def tests(self):
-        return {"held_out": lambda: self._parts[2]}
 
     def samples(self):
         return self.raw_inputs()[:1]

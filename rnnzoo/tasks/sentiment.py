@@ -10,7 +10,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._naive_bayes import NaiveBayes
 from rnnzoo.tasks._scores import accuracy
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, SplitTask, learned_labels
 from rnnzoo.tasks._words import WordsInput, common_words, words
 
 ARCHIVE = data.DataFile(
@@ -27,7 +27,7 @@ HELD_OUT = 0.1
 SMOOTHING = 1
 
 
-class Sentiment(Task):
+class Sentiment(SplitTask):
     """`A moving and funny film.` -> positive: sentences from film reviews, half of them for the film (Pang and Lee 2005).
 
     The vocabulary is the commonest words of the examples that are trained on. Of the sentence polarity data set's distinct
@@ -64,29 +64,17 @@ class Sentiment(Task):
 
     def learn(self, training, *others):
         """The vocabulary of the examples to train on, and the labels of all."""
-        labels = sorted(set(training.answers).union(*(part.answers for part in others)))
-        if len(labels) < 2:
-            raise InputError(f"every answer is '{labels[0]}'; expected at least two labels")
+        labels = learned_labels(training, *others)
         self._set(common_words(training.inputs, self.most, self.rare), labels)
 
     def recall(self, learned):
         """See `Task`."""
         self._set(learned["vocabulary"], learned["labels"])
 
-    def train(self):
-        return self._parts[0]
-
-    def validation(self):
-        """See `Task`."""
-        return self._parts[1]
-
     def augment(self, inputs, targets, weights, rng):
         """Some words are taken for unknown, others in every epoch (word dropout; Iyyer et al. 2015)."""
         dropped = (rng.random(inputs.shape) < self.word_dropout) & (inputs != 0)
         return np.where(dropped, self.input.unknown, inputs).astype(inputs.dtype), targets, weights
-
-    def tests(self):
-        return {"held_out": lambda: self._parts[2]}
 
     def samples(self):
         return [

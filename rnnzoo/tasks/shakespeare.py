@@ -6,7 +6,7 @@ from rnnzoo import data
 from rnnzoo.tasks._next import NextCharacterAnswer
 from rnnzoo.tasks._ngrams import Ngrams
 from rnnzoo.tasks._open_text import OpenTextInput
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, SplitTask
 
 COMMIT = "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
 TEXT = data.DataFile(
@@ -25,7 +25,7 @@ HIDDEN = 0.002
 ORDERS = (4, 5)  # of the n-grams that stand beside the scores
 
 
-class Shakespeare(Task):
+class Shakespeare(SplitTask):
     """A text -> at each character the one that comes next, in the plays of Shakespeare: 1,115,394 characters, of char-rnn.
 
     The first 90 % are for training, the first eighteenth of them for validation, and the last 10 % are the test: so of the
@@ -47,16 +47,6 @@ class Shakespeare(Task):
         self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")
         self.answer = NextCharacterAnswer("next", ALPHABET)
         self.specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
-
-    def train(self):
-        return self._parts[0]
-
-    def validation(self):
-        """See `Task`."""
-        return self._parts[1]
-
-    def tests(self):
-        return {"held_out": lambda: self._parts[2]}
 
     def samples(self):
         return ["To be, or not to be", "My lord, I have", "ROMEO:"]

@@ -11,7 +11,7 @@ from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._naive_bayes import NaiveBayes
 from rnnzoo.tasks._pairs import UNKNOWN, PairsInput, common_pairs
 from rnnzoo.tasks._scores import accuracy, macro_f1
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, SplitTask, learned_labels
 
 URL = "https://raw.githubusercontent.com/spro/practical-pytorch/c520c52e68e945d88fff563dba1c028b6ec0197b/data/names"
 FILES = {  # language -> the size and sha256 of its file, a surname a line
@@ -46,7 +46,7 @@ HELD_OUT = 0.1
 SMOOTHING = 0.3
 
 
-class Surnames(Task):
+class Surnames(SplitTask):
     """`Nakamura` -> Japanese: 17,450 surnames of 18 languages, from Robertson's tutorial "Classifying Names" of 2017.
 
     An example is a distinct name in a language. Of each language's names a tenth are held out and another tenth are for
@@ -78,9 +78,7 @@ class Surnames(Task):
 
     def learn(self, training, *others):
         """The alphabet and the pairs of the examples to train on, and the labels of all."""
-        labels = sorted(set(training.answers).union(*(part.answers for part in others)))
-        if len(labels) < 2:
-            raise InputError(f"every answer is '{labels[0]}'; expected at least two labels")
+        labels = learned_labels(training, *others)
         names = set(training.inputs)
         counts = collections.Counter(character for name in names for character in set(name))
         alphabet = "".join(sorted(c for c, count in counts.items() if count >= RARE and c != UNKNOWN))
@@ -91,16 +89,6 @@ class Surnames(Task):
     def recall(self, learned):
         """See `Task`."""
         self._set(learned["alphabet"], learned["pairs"], learned["labels"])
-
-    def train(self):
-        return self._parts[0]
-
-    def validation(self):
-        """See `Task`."""
-        return self._parts[1]
-
-    def tests(self):
-        return {"held_out": lambda: self._parts[2]}
 
     def samples(self):
         return ["Nakamura", "Kowalczyk", "Papadopoulos", "O'Sullivan"]
