@@ -1,11 +1,10 @@
 """The adding problem: two numbers to remember among many."""
 
-import functools
-
 import numpy as np
 
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._task import Examples, Task, decimal
+from rnnzoo.tasks._lengths import LengthsTask
+from rnnzoo.tasks._task import Examples, decimal
 from rnnzoo.tasks._vectors import RealAnswer, VectorInput
 
 SHORTEST, SHORT, FEW = 2, 20, 0.25
@@ -41,7 +40,7 @@ class MarkedNumbers(VectorInput):
                 raise InputError(f"the {what} {value:g}{where.format(t + 1)}; expected {self.hint}")
 
 
-class AddingProblem(Task):
+class AddingProblem(LengthsTask):
     """Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", section 5.4: the sum of the two marked numbers.
 
     Each timestep is a number drawn from 0 to 1 and a marker. One number of the sequence's first half is marked, and one of
@@ -58,7 +57,7 @@ class AddingProblem(Task):
 
     description = "numbers with markers, two of which are 1 -> the sum of the two marked numbers"
     metric = "within_tolerance"
-    lengths = (100, 150, 200, 300, 400, 1000)
+    shortest, lengths = SHORTEST, (100, 150, 200, 300, 400, 1000)
 
     def __init__(
         self,
@@ -67,31 +66,12 @@ class AddingProblem(Task):
         held_out_examples: int = 1_000,
         split_seed: int = 0,
     ):
-        if max_timesteps < SHORTEST:
-            raise InputError(f"max_timesteps={max_timesteps}: expected at least {SHORTEST}")
-        if training_examples < 1 or held_out_examples < 1:
-            raise InputError("training_examples and held_out_examples: expected at least 1 each")
-        self.max_timesteps, self.split_seed = max_timesteps, split_seed
-        self.training_examples, self.held_out_examples = training_examples, held_out_examples
+        super().__init__(max_timesteps, training_examples, held_out_examples, split_seed)
         self.input = MarkedNumbers()
         self.answer = RealAnswer("sum", 0.04)
 
     def right_answer(self, raw):
         return decimal(raw[:, 0] @ raw[:, 1])
-
-    def train(self):
-        return self.up_to(self.max_timesteps, 0)
-
-    def up_to(self, timesteps, stage):
-        if timesteps < SHORTEST:
-            raise InputError(f"training.curriculum: {timesteps} timesteps; expected at least {SHORTEST}")
-        return self._draw(self.training_examples, SHORTEST, timesteps, [0, stage])
-
-    def tests(self):
-        """`held_out`, of lengths as in training; and of one length each, the last one longer than any trained on."""
-        held_out = functools.partial(self._draw, self.held_out_examples, SHORTEST, self.max_timesteps, [1])
-        one = functools.partial(self._draw, self.held_out_examples)
-        return {"held_out": held_out, **{f"length_{t}": functools.partial(one, t, t, [2]) for t in self.lengths}}
 
     def samples(self):
         return ["0.3:0 0.5:1 0.2:0 0.4:1", "0.9:1 0.8:1", "0.25:0 0.5:1 0.75:0 1:0 0.75:1 0.5:0", "0:1 0.1:0 0.2:0 0.3:1"]

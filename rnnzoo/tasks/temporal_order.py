@@ -1,14 +1,13 @@
 """Temporal order: which of two symbols came first, long ago."""
 
-import functools
 import re
 
 import numpy as np
 
-from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._inputs import TextInput
-from rnnzoo.tasks._task import Examples, Task, apart
+from rnnzoo.tasks._lengths import LengthsTask
+from rnnzoo.tasks._task import Examples, apart
 
 SHORTEST = 10
 DISTRACTORS, MARKS = "abcd", "XY"
@@ -24,7 +23,7 @@ class MarkedText(TextInput):
         super().__init__("symbols", DISTRACTORS + MARKS, pattern, hint, "bcXdaYca")
 
 
-class TemporalOrder(Task):
+class TemporalOrder(LengthsTask):
     """Hochreiter and Schmidhuber 1997, "Long Short-Term Memory", section 5.6, task 6a, as in Pascanu et al. 2013.
 
     Each timestep is one of four letters that say nothing, but for two, each of which is X or Y: the first one between a
@@ -40,7 +39,7 @@ class TemporalOrder(Task):
     """
 
     description = "letters of which two are X or Y -> those two, in their order"
-    lengths = (50, 100, 150, 200, 400)
+    shortest, lengths = SHORTEST, (50, 100, 150, 200, 400)
 
     def __init__(
         self,
@@ -49,34 +48,18 @@ class TemporalOrder(Task):
         held_out_examples: int = 2_000,
         split_seed: int = 0,
     ):
-        if max_timesteps < SHORTEST:
-            raise InputError(f"max_timesteps={max_timesteps}: expected at least {SHORTEST}")
-        if training_examples < 1 or held_out_examples < 1:
-            raise InputError("training_examples and held_out_examples: expected at least 1 each")
-        self.max_timesteps, self.split_seed = max_timesteps, split_seed
-        self.training_examples, self.held_out_examples = training_examples, held_out_examples
+        super().__init__(max_timesteps, training_examples, held_out_examples, split_seed)
         self.input = MarkedText()
         self.answer = LabelAnswer("order", [first + second for first in MARKS for second in MARKS])
 
     def right_answer(self, raw):
         return "".join(re.findall(f"[{MARKS}]", raw))
 
-    def train(self):
-        return self.up_to(self.max_timesteps, 0)
-
     def up_to(self, timesteps, stage):
-        if timesteps < SHORTEST:
-            raise InputError(f"training.curriculum: {timesteps} timesteps; expected at least {SHORTEST}")
-        return self._apart(self.training_examples, timesteps, [0, stage])
+        return apart(super().up_to(timesteps, stage), self.first_test())
 
     def validation(self):
-        return self._apart(self.held_out_examples, self.max_timesteps, [3])
-
-    def tests(self):
-        """`held_out`, of lengths as in training; and of one length each, the last one longer than any trained on."""
-        held_out = functools.partial(self._draw, self.held_out_examples, SHORTEST, self.max_timesteps, [1])
-        one = functools.partial(self._draw, self.held_out_examples)
-        return {"held_out": held_out, **{f"length_{t}": functools.partial(one, t, t, [2]) for t in self.lengths}}
+        return apart(self._draw(self.held_out_examples, SHORTEST, self.max_timesteps, [3]), self.first_test())
 
     def samples(self):
         return ["bcXdaYca", "aYbdcaYdbcadbcab", "XdY", "cabYdabcXadcbdabcadbcabdcb"]
@@ -84,9 +67,6 @@ class TemporalOrder(Task):
     def references(self):
         """How often a guess is right."""
         return {"chance": 1 / len(self.answer.labels)}
-
-    def _apart(self, count, timesteps, stream):
-        return apart(self._draw(count, SHORTEST, timesteps, stream), self.first_test())
 
     def _draw(self, count, shortest, longest, stream):
         rng = np.random.default_rng([self.split_seed, longest, *stream])
