@@ -48,8 +48,8 @@ class Variant(typing.NamedTuple):
 
     @property
     def model(self):
-        """The model, with random weights; one for all tests, so none may change it."""
-        return _model(str(self))
+        """The model, with random weights; one for all tests of the same floats, so none may change it."""
+        return _model(str(self), keras.config.floatx())
 
     def fresh(self, **changes):
         """The same model once more, to be changed; with other arguments its weights are Keras's initial ones."""
@@ -128,7 +128,7 @@ class Variant(typing.NamedTuple):
 
 
 @functools.cache
-def _model(name):
+def _model(name, floats):  # `floats` keeps a model of 64-bit floats apart from the others' model
     variant = next(variant for variant in VARIANTS if str(variant) == name)
     model = factory(variant.architecture)(**variant.arguments)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
