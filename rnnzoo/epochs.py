@@ -436,7 +436,23 @@ def make_optimizer(recipe, steps):
             raise InputError(f"training.{name}: the optimizer '{recipe.optimizer}' has none")
     averaging = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
     clipping = {"global_clipnorm": recipe.clip_norm, "clipvalue": recipe.clip_value}
+    if recipe.recurrent_rate:
+        optimizer = _with_recurrent_rate(optimizer, recipe.recurrent_rate)
     return optimizer(learning_rate=rate, **clipping, **averaging, **others)
+
+
+def _with_recurrent_rate(optimizer, factor):
+    """A class of optimizer whose learning rate is another one for recurrent kernels: multiplied by the factor."""
+
+    class WithRecurrentRate(optimizer):
+        def build(self, variables):
+            super().build(variables)
+            self._factors = [factor if variable.path.endswith("recurrent_kernel") else 1.0 for variable in variables]
+
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate * self._factors[self._get_variable_index(variable)])
+
+    return WithRecurrentRate
 
 
 def make_loss(preset, plain=False):

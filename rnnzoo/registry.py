@@ -48,6 +48,7 @@ class Curriculum(BaseModel):
 class Training(BaseModel):
     """The recipe.
 
+    The rate of recurrent kernels, whose every change adds up over the timesteps, is multiplied by `recurrent_rate`.
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
     With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
@@ -63,6 +64,7 @@ class Training(BaseModel):
     learning_rate: float = Field(gt=0)
     momentum: float | None = Field(None, ge=0, lt=1)
     weight_decay: float | None = Field(None, gt=0)
+    recurrent_rate: float | None = Field(None, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)

@@ -1,5 +1,6 @@
 """A compiled epoch trains as Keras's own `fit` does on the same batches."""
 
+import functools
 import types
 
 import keras
@@ -26,6 +27,7 @@ def recipe(**changes):
         "clip_value": None,
         "momentum": None,
         "weight_decay": None,
+        "recurrent_rate": None,
         "average": None,
         "curriculum": None,
         "epochs": EPOCHS,
@@ -301,6 +303,28 @@ def test_the_optimizer_has_what_the_recipe_says():
         make_optimizer(recipe(momentum=0.5), steps=4)
     with pytest.raises(rnnzoo.InputError, match=r"training\.clip_value: give either clip_norm or clip_value"):
         make_optimizer(recipe(clip_value=0.5), steps=4)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_recurrent_kernels_learn_at_a_rate_of_their_own(name, rng):
+    """All else goes where it goes without it, and they so many times as far."""
+    model = rnnzoo.many_to_one(features=2, outputs=1, units=3, layers=2)
+    start = [rng.normal(size=weight.shape) for weight in model.weights]
+    gradients = [tf.constant(rng.normal(size=weight.shape), "float32") for weight in model.weights]
+    moved = {}
+    for factor in (None, 0.25):
+        model.set_weights(start)
+        given = {"optimizer": name, "clip_norm": 1.0, "recurrent_rate": factor, "average": 0.5}
+        optimizer = make_optimizer(recipe(**given), steps=4)
+        optimizer.build(model.trainable_variables)
+        apply = functools.partial(optimizer.apply, gradients, model.trainable_variables)
+        for _ in range(3):
+            tf.function(apply, jit_compile=True, autograph=False)()
+        optimizer.finalize_variable_values(model.trainable_variables)
+        moved[factor] = [after - before for after, before in zip(model.get_weights(), start, strict=True)]
+    for variable, plain, other in zip(model.weights, *moved.values(), strict=True):
+        share = 0.25 if variable.path.endswith("/recurrent_kernel") else 1.0
+        np.testing.assert_allclose(other, share * plain, rtol=1e-4, atol=1e-6)
 
 
 def test_steps_hold_every_example():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import rnnzoo
 from rnnzoo import tasks
-from rnnzoo.layers import Shift
+from rnnzoo.layers import Shift, Timescales
 from rnnzoo.running import _tensors
 from rnnzoo.tasks._labels import LabelsAnswer
 
@@ -38,6 +38,41 @@ def test_the_shift_by_name(tmp_path):
     assert isinstance(again.get_layer("hidden").cell.recurrent_initializer, Shift)
     with pytest.raises(rnnzoo.InputError, match=r"'shfit' is no initializer that Keras knows \(did you mean 'shift'\?\)"):
         rnnzoo.many_to_one(features=1, outputs=1, recurrent_initializer="shfit")
+
+
+# Paces of forgetting
+
+
+def test_timescales_are_spread_over_their_logarithm():
+    keras.utils.set_random_seed(3)
+    kernel = Timescales()((400, 400)).numpy()
+    u = 1 - np.diag(kernel)
+    np.testing.assert_array_equal(kernel, np.diag(np.diag(kernel)))
+    assert 0.001 <= u.min() < 0.0012 and 0.27 < u.max() <= 0.3
+    # A third of them within each third of the logarithm.
+    thirds = np.histogram(np.log(u), np.linspace(np.log(0.001), np.log(0.3), 4))[0]
+    assert (np.abs(thirds - 400 / 3) < 30).all()
+    assert not np.array_equal(kernel, Timescales()((400, 400)))
+    np.testing.assert_array_equal(Timescales(seed=4)((5, 5)), Timescales(seed=4)((5, 5)))
+    for wrong in ({"least": 0}, {"most": 1}, {"least": 0.5, "most": 0.4}):
+        with pytest.raises(ValueError, match="0 < least <= most < 1"):
+            Timescales(**wrong)
+    with pytest.raises(ValueError, match=r"square matrix; the shape is \(5, 4\)"):
+        Timescales()((5, 4))
+
+
+def test_timescales_by_name(tmp_path):
+    """A layer of them forgets, unit by unit, at its own pace."""
+    model = rnnzoo.many_to_one(
+        features=1, outputs=1, units=4, activation="linear", recurrent_initializer="timescales", use_bias=False
+    )
+    hidden = model.get_layer("hidden")
+    hidden.cell.kernel.assign([[1, 1, 1, 1]])
+    numbers = np.array([[[1], [0], [0], [0]]], "float32")
+    np.testing.assert_allclose(hidden(numbers)[0], np.diag(hidden.cell.recurrent_kernel) ** 3, rtol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").get_layer("hidden").cell.recurrent_initializer
+    assert isinstance(again, Timescales) and (again.least, again.most) == (0.001, 0.3)
 
 
 # Labels

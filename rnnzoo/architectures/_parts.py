@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.layers import BagEmbedding, Dropout, OneHot, PaddingMask, SimpleRNN
+from rnnzoo.layers import BagEmbedding, Dropout, OneHot, PaddingMask, SimpleRNN, initializers
 from rnnzoo.layers.pooling import POOLINGS
 
 
@@ -57,7 +57,7 @@ def _resolve(argument, name, registry, kind):
         registry.get(name)
     except (ValueError, TypeError):
         known = [entry for entry in dir(registry) if entry[0].islower() and entry not in ("get", "serialize", "deserialize")]
-        known += ["shift"] * (kind == "initializer")  # of rnnzoo.layers
+        known += [*initializers.NAMES] * (kind == "initializer")
         raise InputError(f"{argument}={name!r} is no {kind} that Keras knows{nearest(name, known)}") from None
 
 

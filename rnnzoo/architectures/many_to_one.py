@@ -49,7 +49,7 @@ def many_to_one(
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
         pooling: what is read out: "last", the final state; "mean" or "max", each unit's mean or maximum over time; or
-            "mean_max", both side by side.
+            "mean_max" or "last_mean", both side by side.
         readout_dropout: share of the readout's inputs dropped in training.
         output_activation: of the readout.
         readout_bias: whether the readout has one.
@@ -82,7 +82,7 @@ def many_to_one(
         recurrent_dropout=recurrent_dropout,
     )
     if pooling != "last":
-        x = MaskedPooling(pooling, name="pooling")(x, mask=mask)
+        x = MaskedPooling(pooling, bidirectional, name="pooling")(x, mask=mask)
     if readout_dropout:
         x = Dropout(readout_dropout, name="readout_dropout")(x)
     y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)

@@ -116,13 +116,20 @@ def _concatenate(tape, layer, parts):
 
 def _pooling(tape, layer, x, mask=None):
     used = np.ones(x.array.shape[:2], bool) if mask is None else mask.array.astype(bool)
-    found = {part: reference.pool(x.array, part, used) for part in layer.parts}
-    out = Value(np.concatenate(list(found.values()), axis=-1))
+    width, half = x.array.shape[-1], x.array.shape[-1] // 2
+    pieces = []  # what is pooled how, in the order of the output
+    for part in layer.parts:
+        ends = part == "last" and layer.bidirectional
+        pieces += [("last", slice(0, half)), ("first", slice(half, width))] if ends else [(part, slice(0, width))]
+    found = [reference.pool(x.array[..., columns], part, used) for part, columns in pieces]
+    out = Value(np.concatenate(found, axis=-1))
 
     def back():
-        gradients = np.split(_arrived(out), len(found), axis=-1)
-        for (part, pooled), gradient in zip(found.items(), gradients, strict=True):
-            x.add(reference.pool_back(x.array, pooled, gradient, part, used))
+        stops = np.cumsum([pooled.shape[-1] for pooled in found])[:-1]
+        for (part, columns), pooled, gradient in zip(pieces, found, np.split(_arrived(out), stops, axis=-1), strict=True):
+            d_x = np.zeros(x.array.shape)
+            d_x[..., columns] = reference.pool_back(x.array[..., columns], pooled, gradient, part, used)
+            x.add(d_x)
 
     tape._back.append(back)
     return out

@@ -227,10 +227,13 @@ def dropout(graph, layer, x, training=None):
 
 
 def masked_pooling(graph, layer, x, mask=None):
-    """(batch, timesteps, width) -> the mean and the maximum over the used timesteps, those that the layer has."""
+    """(batch, timesteps, width) -> the mean, the maximum and the last over the used timesteps, those that the layer has."""
     if mask is None:
         kinds = {"mean": "ReduceMean", "max": "ReduceMax"}
-        found = [graph.op(kinds[part], x, axes=[1], keepdims=0) for part in layer.parts]
+        found = [
+            _last(graph, layer, x) if part == "last" else graph.op(kinds[part], x, axes=[1], keepdims=0)
+            for part in layer.parts
+        ]
         return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
     used = graph.op("Unsqueeze", mask, graph.integers(-1))  # (batch, timesteps, 1)
     count = graph.op("ReduceSum", graph.op("Cast", used, to=_FLOAT), graph.integers(1), keepdims=0)  # (batch, 1)
@@ -239,6 +242,8 @@ def masked_pooling(graph, layer, x, mask=None):
         if part == "mean":
             total = graph.op("ReduceSum", graph.op("Where", used, x, zero), graph.integers(1), keepdims=0)
             found.append(graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1)))))
+        elif part == "last":
+            found.append(_last(graph, layer, x, mask))
         else:
             largest = graph.op("Where", used, x, graph.constant(np.float32(LEAST)))
             largest = graph.op("ReduceMax", largest, axes=[1], keepdims=0)
@@ -246,11 +251,34 @@ def masked_pooling(graph, layer, x, mask=None):
     return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
 
 
+def _last(graph, layer, x, mask=None):
+    """(batch, width): what each direction ends with, the last used timestep's or the first one's."""
+    halves = graph.op("Split", x, axis=-1, outputs=2) if layer.bidirectional else [x]
+    if mask is None:
+        found = [
+            graph.op("Gather", half, graph.constant(np.int64(at)), axis=1) for half, at in zip(halves, (-1, 0), strict=False)
+        ]
+    else:
+        used = graph.op("Cast", mask, to=_INT32)  # (batch, timesteps)
+        so_far = graph.op("CumSum", used, graph.constant(np.int64(1)))
+        ends = [graph.op("ReduceSum", used, graph.integers(1), keepdims=1), graph.constant(np.int32(1))]
+        found, zero = [], graph.constant(np.float32(0))
+        for half, end in zip(halves, ends, strict=False):
+            at = graph.op("And", mask, graph.op("Equal", so_far, end))
+            alone = graph.op("Where", graph.op("Unsqueeze", at, graph.integers(-1)), half, zero)
+            found.append(graph.op("ReduceSum", alone, graph.integers(1), keepdims=0))
+    return found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1)
+
+
 def pooling_step(graph, layer, x, states):
     """What is pooled, and the new states."""
     before, *kept = states
     count, found, new = graph.op("Add", before, graph.constant(np.float32(1))), [], []
-    for part, state in zip(layer.parts, kept, strict=True):
+    for part in layer.parts:
+        if part == "last":
+            found.append(x)
+            continue
+        state = kept[len(new)]
         if part == "mean":
             new.append(graph.op("Add", state, x))
             found.append(graph.op("Div", new[-1], count))

@@ -2,7 +2,7 @@
 
 from rnnzoo.layers.dropout import Dropout
 from rnnzoo.layers.feedback import FeedbackRNN
-from rnnzoo.layers.initializers import Shift
+from rnnzoo.layers.initializers import Shift, Timescales
 from rnnzoo.layers.inputs import BagEmbedding, OneHot, PaddingMask
 from rnnzoo.layers.pooling import MaskedPooling, PoolingStep
 from rnnzoo.layers.readout import Readout
@@ -19,4 +19,5 @@ __all__ = [
     "Readout",
     "Shift",
     "SimpleRNN",
+    "Timescales",
 ]

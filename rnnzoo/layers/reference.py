@@ -121,27 +121,33 @@ def backward(
 
 
 def pool(x, how, mask):
-    """(batch, timesteps, width) -> (batch, width): the "mean" or the "max" over time, as `MaskedPooling`.
+    """(batch, timesteps, width) -> (batch, width): a part of what `MaskedPooling` gives.
 
     Args:
         x: (batch, timesteps, width).
-        how: "mean" or "max".
+        how: "mean" or "max" over time, or the "last" or the "first" used timestep's.
         mask: (batch, timesteps) bool, True where the timestep is used; where none is, zeros come out.
     """
     pooled = np.zeros((x.shape[0], x.shape[2]), x.dtype)
     for row, (vectors, used) in enumerate(zip(x, mask, strict=True)):
         if used.any():
-            pooled[row] = vectors[used].mean(axis=0) if how == "mean" else vectors[used].max(axis=0)
+            vectors = vectors[used]
+            pooled[row] = {"mean": vectors.mean(0), "max": vectors.max(0), "last": vectors[-1], "first": vectors[0]}[how]
     return pooled
 
 
 def pool_back(x, pooled, d_pooled, how, mask):
     """The gradient of a loss with respect to `pool`'s x, from that with respect to what it gave, (batch, width).
 
-    Of a mean every used timestep has an equal part; of a maximum those have it, in equal parts, that are the largest.
+    Of a mean every used timestep has an equal part; of a maximum those have it, in equal parts, that are the largest; of the
+    last or the first that one has all of it.
     """
     used = np.broadcast_to(mask[..., None], x.shape)
-    parts = used if how == "mean" else used & (x == pooled[:, None])
+    if how in ("last", "first"):
+        order = np.cumsum(used, axis=1)
+        parts = used & (order == (order[:, -1:] if how == "last" else 1))
+    else:
+        parts = used if how == "mean" else used & (x == pooled[:, None])
     return np.where(parts, d_pooled[:, None] / np.maximum(parts.sum(axis=1, keepdims=True), 1), 0.0)
 
 

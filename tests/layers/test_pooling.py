@@ -26,7 +26,7 @@ def ragged(rng):
 
 def by_hand(x, mask, how):
     rows = [row[used] for row, used in zip(x, mask, strict=True)]
-    parts = {"mean": lambda row: row.mean(0), "max": lambda row: row.max(0)}
+    parts = {"mean": lambda row: row.mean(0), "max": lambda row: row.max(0), "last": lambda row: row[-1]}
     return np.array([np.concatenate([parts[p](r) if len(r) else 0 * r.sum(0) for p in how.split("_")]) for r in rows])
 
 
@@ -57,13 +57,41 @@ def test_its_shape_and_config(how):
     assert [one.shape[1:] for one in symbolic] == [one.shape[1:] for one in eager]
 
 
-@pytest.mark.parametrize("part", ["mean", "max"])
+@pytest.mark.parametrize("how", [None, "mask"])
+def test_the_last_of_two_directions_are_their_final_states(how, ragged, rng):
+    """Of the second half of the width, the first used timestep's: what `Bidirectional` returns without its sequences."""
+    x, mask = ragged
+    x, mask = (
+        np.concatenate([x, rng.normal(size=x.shape)], axis=-1).astype("float32"),
+        mask if how else np.ones((4, 6), bool),
+    )
+    mean = MaskedPooling("mean")(x, mask=tf.constant(mask))
+    rows = [row[used] for row, used in zip(x, mask, strict=True)]
+    ends = np.array([np.concatenate([row[-1, :3], row[0, 3:]]) if len(row) else np.zeros(6) for row in rows])
+    found = MaskedPooling("last_mean", bidirectional=True)(x, mask=tf.constant(mask) if how else None)
+    np.testing.assert_allclose(found, np.concatenate([ends, mean], axis=-1), atol=1e-6)
+    arguments = {"features": 6, "outputs": 2, "units": 4, "mask_value": 0.0 if how else None, "bidirectional": True}
+    pooled, plain = rnnzoo.many_to_one(**arguments, pooling="last_mean"), rnnzoo.many_to_one(**arguments)
+    x = np.where(mask[..., None], x, 0).astype("float32")
+    weights = [rng.normal(size=weight.shape) for weight in plain.weights]
+    plain.set_weights(weights)
+    pooled.set_weights([*weights[:-2], np.concatenate([weights[-2], np.zeros((8, 2))]), weights[-1]])
+    np.testing.assert_allclose(pooled(x), plain(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("part", ["mean", "max", "last", "first"])
 def test_the_way_back_is_tensorflows(part, ragged):
     """Those that share the maximum share its gradient."""
     x, mask = ragged
     x = np.round(x, 1).astype("float64")
     x[0, 2] = x[0, 4] = -0.5
-    layer = MaskedPooling(part, dtype="float64")
+    layers = {
+        "last": lambda given, mask: MaskedPooling("last_mean", dtype="float64")(given, mask=mask)[:, :3],
+        "first": lambda given, mask: MaskedPooling("last_mean", bidirectional=True, dtype="float64")(
+            tf.concat([given, given], -1), mask=mask
+        )[:, 3:6],
+    }
+    layer = layers.get(part) or MaskedPooling(part, dtype="float64")
     d_pooled = np.random.default_rng(1).normal(size=(4, 3))
     with tf.GradientTape() as tape:
         given = tf.constant(x)
@@ -111,13 +139,14 @@ def test_what_is_refused(rng):
 
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-def test_exports_and_streams(format, bidirectional, tmp_path, rng):
+@pytest.mark.parametrize("how", ["mean_max", "last_mean"])
+def test_exports_and_streams(format, bidirectional, how, tmp_path, rng):
     """A preset that pools, of either kind, in the formats without TensorFlow: at once, by steps, and ragged."""
     pytest.importorskip({"onnx": "onnxruntime", "litert": "ai_edge_litert"}[format])
     from rnnzoo.building import create_task
     from rnnzoo.predicting import Predictor
 
-    changes = ['model.pooling="mean_max"', f"model.bidirectional={json.dumps(bidirectional)}", "model.units=4"]
+    changes = [f'model.pooling="{how}"', f"model.bidirectional={json.dumps(bidirectional)}", "model.units=4"]
     changes += ["model.activation=tanh", "task_options.max_timesteps=12", "task_options.training_examples=50"]
     preset = rnnzoo.load_preset("temporal-order", changes)
     model = rnnzoo.build(preset)
