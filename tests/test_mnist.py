@@ -191,8 +191,9 @@ def test_pictures_of_another_form_are_read_nearly_as_well(name, zoo, task):
     """Of the test part, enlarged, in dark ink on grey paper and off their middle: they become nearly what they were."""
     few, dots = task.first_test().take(range(300)), np.ones((4, 4))
     paper = [np.pad(210 - np.kron(one, dots) * 0.7, [(9, 40), (30, 5)], constant_values=210) for one in few.inputs]
-    given = zoo(name).predict([normalized(one, bright=True) for one in paper])
-    assert accuracy(given, few.answers) > 0.96
+    given = [zoo(name).predict(pictures) for pictures in (few.inputs, [normalized(one, bright=True) for one in paper])]
+    before, after = (accuracy(answers, few.answers) for answers in given)
+    assert after > before - 0.03 > 0.9
 
 
 @pytest.mark.skipif("mnist-rows" not in PRESETS, reason="there is no such preset")

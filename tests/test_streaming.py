@@ -45,8 +45,9 @@ def test_steps_give_what_the_whole_sequence_gives(name, zoo):
     assert zoo.preset.architecture not in WHOLE
     (raw,) = zoo.check([max(zoo.task.raw_inputs()[:500], key=zoo.task.input.steps)])
     sequence = zoo.task.input.front(zoo.task.input.tensor([raw]))
-    for t in range(min(40, len(raw))):
-        answer = stream.push(raw[t])
+    steps = raw if isinstance(raw, str) else np.reshape(raw, (zoo.task.input.steps(raw), -1))
+    for t in range(min(40, len(steps))):
+        answer = stream.push(steps[t])
         front = sequence[:, : t + 1]
         outputs = zoo.model(front).numpy()
         outputs = outputs[:, -1] if outputs.ndim == 3 else outputs

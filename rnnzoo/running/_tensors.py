@@ -24,7 +24,9 @@ def front(about, checked):
 
 
 def raw(about, checked):
-    """Checked inputs as a SavedModel takes them: vectors as one array, padded at the end; `None` of what is no vectors."""
+    """Checked inputs as a SavedModel takes them: vectors or pictures as one array, padded at the end; `None` of what is none."""
+    if about["kind"] == "images":
+        return _filled_up(checked, checked[0].shape[1:], 0, np.uint8)
     return _vectors(about, checked) if about["kind"] in ("vectors", "movement") else None
 
 
@@ -102,18 +104,11 @@ def _constant(about, words):
 def _vectors(about, vectors):
     if about["padding"] is None or not about["sequence"]:
         return np.array(vectors, np.float32).reshape(len(vectors), *[-1] * about["sequence"], about["width"])
-    padded = np.full((len(vectors), max(map(len, vectors), default=0), about["width"]), about["padding"], np.float32)
-    for row, one in zip(padded, vectors, strict=True):
-        row[: len(one)] = one
-    return padded
+    return _filled_up(vectors, [about["width"]], about["padding"])
 
 
 def _features(about, movements):
-    rows = [_features_of(about, one) for one in movements]
-    padded = np.full((len(rows), max(map(len, rows), default=0), about["features"]), about["padding"], np.float32)
-    for row, one in zip(padded, rows, strict=True):
-        row[: len(one)] = one
-    return padded
+    return _filled_up([_features_of(about, one) for one in movements], [about["features"]], about["padding"])
 
 
 def _features_of(about, frames):
@@ -139,6 +134,18 @@ def _features_of(about, frames):
 def _images(about, images):
     levels = np.array(images, np.uint8).reshape(len(images), *about["shape"])
     return levels.astype(np.float32) * np.float32(1 / 255)
+
+
+def _image_sequences(about, sequences):
+    return _filled_up([_images(about, pictures) for pictures in sequences], about["shape"], about["padding"])
+
+
+def _filled_up(rows, shape, padding, dtype=np.float32):
+    """Arrays (timesteps, *shape) as one, (batch, timesteps, *shape), the shorter ones filled up at the end."""
+    padded = np.full((len(rows), max(map(len, rows), default=0), *shape), padding, dtype)
+    for row, one in zip(padded, rows, strict=True):
+        row[: len(one)] = one
+    return padded
 
 
 def named(about, values):
@@ -196,6 +203,7 @@ _FRONTS = {  # by the kind of input
     "number": _digits,
     "vectors": _vectors,
     "image": _images,
+    "images": _image_sequences,
     "constant": _constant,
     "movement": _features,
 }

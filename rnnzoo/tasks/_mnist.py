@@ -18,8 +18,10 @@ FILES = {
     "t10k-images-idx3-ubyte": (7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
     "t10k-labels-idx1-ubyte": (10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
+SOURCE = "MNIST by Yann LeCun and Corinna Cortes, licence CC BY-SA 3.0"
 # The last of the training pictures are for validation.
 VALIDATION = 5_000
+PARTS = {"train": ("train", None, -VALIDATION), "validation": ("train", -VALIDATION, None), "held_out": ("t10k", None, None)}
 # By how many pixels `augment` moves a picture at the most.
 MOVES = 1
 
@@ -37,7 +39,7 @@ class MnistTask(Task):
     """
 
     metric = "accuracy"
-    source = "MNIST by Yann LeCun and Corinna Cortes, licence CC BY-SA 3.0"
+    source = SOURCE
     layout = None
 
     def __init__(self):
@@ -45,14 +47,14 @@ class MnistTask(Task):
         self.answer = LabelAnswer("digit", range(10))
 
     def train(self):
-        return _examples("train", None, -VALIDATION)
+        return _examples("train")
 
     def validation(self):
         """The `Examples` that choices are made by: neither trained on nor those of `tests`."""
-        return _examples("train", -VALIDATION, None)
+        return _examples("validation")
 
     def tests(self):
-        return {"held_out": lambda: _examples("t10k", None, None)}
+        return {"held_out": lambda: _examples("held_out")}
 
     def samples(self):
         """Digits that are drawn here: MNIST's own need the data."""
@@ -85,9 +87,16 @@ def nearest_mean(examples, pictures):
     return ((means**2).sum(axis=1) - 2 * pictures @ means.T).argmin(axis=1).tolist()
 
 
-def _examples(part, start, stop):
-    images, labels = _read(f"{part}-images-idx3-ubyte", data.cache()), _read(f"{part}-labels-idx1-ubyte", data.cache())
-    return Examples(list(images[start:stop]), labels[start:stop].tolist())
+def part(name):
+    """The pictures, uint8 (count, 28, 28), and the digits, uint8 (count,), of one of `PARTS`."""
+    file, start, stop = PARTS[name]
+    found = (_read(f"{file}-{kind}-ubyte", data.cache()) for kind in ("images-idx3", "labels-idx1"))
+    return tuple(array[start:stop] for array in found)
+
+
+def _examples(name):
+    images, digits = part(name)
+    return Examples(list(images), digits.tolist())
 
 
 @functools.lru_cache(maxsize=len(FILES))
