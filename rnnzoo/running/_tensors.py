@@ -24,7 +24,7 @@ def front(about, checked):
 
 
 def raw(about, checked):
-    """Checked inputs as a SavedModel takes them: vectors or pictures as one array, padded at the end; `None` of what is none."""
+    """Checked inputs as a SavedModel takes them: vectors or pictures as one padded array; `None` of any others."""
     if about["kind"] == "images":
         return _filled_up(checked, checked[0].shape[1:], 0, np.uint8)
     return _vectors(about, checked) if about["kind"] in ("vectors", "movement") else None
