@@ -317,12 +317,15 @@ def test_an_interrupted_run_is_not_served_and_can_go_on(how, tmp_path):
     process = subprocess.Popen(
         [*command, "--set", "training.epochs=100000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not (run_state(tmp_path / "run") or (0, 0))[1] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert run_state(tmp_path / "run").state == "running"
-    os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 180
+        while not (run_state(tmp_path / "run") or (0, 0))[1] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert run_state(tmp_path / "run").state == "running"
+        os.kill(process.pid, how)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()  # what fails leaves nothing running
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in errors
     if how == signal.SIGINT:

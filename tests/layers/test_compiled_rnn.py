@@ -101,6 +101,10 @@ def assert_same(layers, rng, dtype, mask, timesteps=TIMESTEPS, graphs=None, said
             )
 
 
+# What else goes these ways is compiled for each of them: together a minute and a half.
+SOME = [way if way == "whole" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_mask_equals_keras(rng, compiling, way):
     """Compiled once without a mask and once for all of them, as in training."""
@@ -119,7 +123,7 @@ def test_every_option_equals_keras(rng, compiling, options):
     assert passes
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME)
 @pytest.mark.parametrize("timesteps", [4, TIMESTEPS])
 def test_few_features_equal_keras(rng, compiling, way, timesteps):
     """Where the inputs' gradient comes out of the loop itself."""
@@ -136,7 +140,7 @@ def test_every_length_equals_keras(rng, compiling, timesteps):
     assert_same(twins(rng, return_sequences=True), rng, "float32", None, timesteps)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME)
 def test_second_derivatives_equal_keras(rng, compiling, way):
     passes = compiling(way)
     layers = twins(rng, "float64", return_sequences=True)
@@ -241,7 +245,7 @@ def test_nan_behind_the_mask_stays_there(rng, compiling):
     assert np.isfinite(tf.function(lambda x: layer(x, mask=mask, training=True), autograph=False)(x)).all()
 
 
-@pytest.mark.parametrize("timesteps", [16, 19])
+@pytest.mark.parametrize("timesteps", [pytest.param(16, marks=pytest.mark.slow), 19])
 def test_large_products_give_the_same(timesteps, monkeypatch):
     """The large products in pieces, even and uneven ones, against all of it within XLA."""
     rng = np.random.default_rng(0)
