@@ -34,8 +34,8 @@ class Translation(SplitTask):
     The input is read word by word, and the answer written in pieces of words (see `learn_pieces`); both vocabularies are
     learned from the examples that are trained on. Of the English sentences a twentieth is held out and another one is for
     validation; which, is drawn by letters and digits, so that sentences that differ in case and punctuation alone, and
-    all translations of a sentence, are on the same side. Every translation in the data set is a right one: BLEU counts all of
-    them as references, and an answer is exact if it is one of them.
+    all translations of a sentence, are on the same side. Every translation in the data set is a right one: BLEU counts all
+    of them as references, and an answer is exact if it is one of them.
 
     Beside the scores stands the BLEU of a translation memory: the French of the English sentence among those trained on that
     shares the most words.
