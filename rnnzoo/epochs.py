@@ -261,22 +261,27 @@ class _Pass:
         weights: how much each target counts, (examples,) or (examples, timesteps); 0 for padding.
         batch_size: examples a step.
         correct: a function of targets, outputs and weights that gives (batch,) bool, for the metric.
-        lengths: (examples,) timesteps that each example uses of the one input, right-padded, so that batches are of
-            about one length and cut to it where that pays; targets and weights are cut if there is a weight a timestep.
+        lengths: (examples,) timesteps that each example uses of the one input, or of the one that is called `target`,
+            right-padded, so that batches are of about one length and cut to it where that pays; targets and weights are cut
+            if there is a weight a timestep.
         in_memory: `None` decides by the arrays' size and the memory that is available.
     """
 
     def __init__(self, model, loss, inputs, targets, weights, *, batch_size, correct, lengths=None, in_memory=None):
         self.model, self.loss, self.correct = model, loss, correct
         self.arrays = inputs, targets, np.asarray(weights, np.float32)
-        buckets = None if lengths is None else choose_buckets(lengths, inputs.shape[1])
+        taught = isinstance(inputs, dict)
+        buckets = None
+        if lengths is not None:
+            buckets = choose_buckets(lengths, (inputs["target"] if taught else inputs).shape[1])
         self._epochs = EpochData(self.arrays, batch_size, buckets=buckets, in_memory=in_memory, last="filled")
         self.data, self.examples = self._epochs.data, self._epochs.examples
         self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
         # The sums over an epoch of loss, right examples and weight, and the steps.
         self._totals = tf.Variable(tf.zeros(4), trainable=False)
         widths, stepwise = self._epochs.buckets.widths, np.ndim(weights) > 1
-        trimmed = (True, stepwise, stepwise) if len(widths) > 1 or widths[0] else None
+        of_inputs = {name: name == "target" for name in inputs} if taught else True
+        trimmed = (of_inputs, stepwise, stepwise) if len(widths) > 1 or widths[0] else None
         self._loop = CompiledLoop(
             self._step,
             jit=knows_xla(model),

@@ -164,22 +164,25 @@ class Writer:
             hint = f"{self.task.input.hint}, for example {self.task.input.example}"
             raise InputError(f"'{self.name}' writes an answer to an input: give one, {hint}")
         length = answer.max_length if length is None else length
-        if len(prompt) >= length:
-            raise InputError(f"the prompt has {len(prompt)} characters, and the text is to have at most {length}")
         for position, character in enumerate(prompt, 1):
             if character not in answer.alphabet:
                 raise InputError(
                     f"'{short(character)}' at position {position} of the prompt '{short(prompt)}' is nothing that "
-                    f"'{self.name}' writes; expected characters of '{short(answer.alphabet)}'"
+                    f"'{self.name}' writes; expected characters of "
+                    f"'{short(''.join(piece for piece in answer.alphabet if len(piece) == 1))}'"
                 )
+        begun = answer.pieces(prompt)
+        if len(begun) >= length:
+            what = "characters" if begun == [*prompt] else "pieces"
+            raise InputError(f"the prompt has {len(begun)} {what}, and the text is to have at most {length}")
         try:
             checked = self.task.input.check(raw)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         began = self.decoder.start(self.task.input.front(self.task.input.tensor([checked])))
         states = [tf.repeat(began[name], count, axis=0) for name in self._names]
-        ids = [self.decoder.start_token, *(answer.alphabet.index(character) + 1 for character in prompt)]
-        return ids, states, length - len(prompt)
+        ids = [self.decoder.start_token, *(answer.alphabet.index(piece) + 1 for piece in begun)]
+        return ids, states, length - len(begun)
 
 
 def _check(count, length, temperature, top_k, top_p, seed):

@@ -210,9 +210,12 @@ def test_samples(name, endpoints):
     assert first == again and all(texts != first for texts in others)
     assert len(set(first)) == len(first)  # rows are draws of their own
     assert job["alone"] == first[:1]
-    assert all(len(text) <= job["max_length"] for text in first)
+    longest = max(map(len, zoo.task.answer.alphabet))  # of what is written at a step: a character, or a piece of a word
+    assert all(len(text) <= job["max_length"] * longest for text in first)
     for n, texts in enumerate(job["short"], 1):
-        assert all(len(text) <= n for text in texts) and texts == [text[:n] for text in first]
+        assert all(len(text) <= n * longest for text in texts)
+        assert all(whole.startswith(text) for text, whole in zip(texts, first, strict=True))
+        assert longest > 1 or texts == [text[:n] for text in first]
 
 
 @pytest.mark.parametrize("name", list_presets())

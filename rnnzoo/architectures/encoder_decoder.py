@@ -11,13 +11,14 @@ from rnnzoo.architectures._parts import (
     dense_stack,
     is_numbered,
     numbered,
+    readout_dropout_layer,
     recurrent_layer,
     sequence_input,
     state_models,
     step_input,
 )
 from rnnzoo.errors import InputError
-from rnnzoo.layers import Readout, SimpleRNN
+from rnnzoo.layers import BesideEach, Readout, SimpleRNN
 
 
 def encoder_decoder(
@@ -37,6 +38,7 @@ def encoder_decoder(
     encoder_recurrent_initializer: str | None = None,
     hidden: tuple[int, ...] = (),
     hidden_activation: str = "relu",
+    context: bool = False,
     units: int = 32,
     layers: int = 1,
     bidirectional: bool = False,
@@ -45,6 +47,7 @@ def encoder_decoder(
     recurrent_initializer: str = "orthogonal",
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
+    readout_dropout: float = 0.0,
     output_activation: str | None = None,
     readout_bias: bool = True,
     name: str | None = None,
@@ -67,6 +70,8 @@ def encoder_decoder(
             not those of the decoder.
         hidden: widths of dense layers between the encoder's state and the decoder's.
         hidden_activation: of those dense layers.
+        context: whether the encoder's final state is also an input of the decoder, beside what was written, at every step,
+            so that it need not be remembered (Cho et al. 2014).
         units: width of each recurrent layer.
         layers: how many recurrent layers are stacked, in the encoder and in the decoder.
         bidirectional: the encoder reads both directions of time; the decoder cannot.
@@ -75,6 +80,7 @@ def encoder_decoder(
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
+        readout_dropout: share of the readout's inputs dropped in training, the same at all steps.
         output_activation: of the readout.
         readout_bias: whether the readout has one.
         name: the model's name.
@@ -89,7 +95,7 @@ def encoder_decoder(
     """
     check_sizes(outputs=outputs, units=units, layers=layers)
     check_optional_sizes(encoder_units=encoder_units)
-    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout)
+    check_rates(dropout=dropout, recurrent_dropout=recurrent_dropout, readout_dropout=readout_dropout)
     check_names(
         recurrent_initializer,
         activation=activation,
@@ -124,9 +130,12 @@ def encoder_decoder(
         )
         x, *final = layer(x, mask=source_mask)
         encoded.append(concatenated(final, numbered("both_directions", i)))
+    summary = encoded[-1]
     if hidden or bidirectional or encoder["units"] != units:
         top = dense_stack(encoded[-1], name="hidden", widths=hidden, activation=hidden_activation)
         encoded = [keras.layers.Dense(units, activation=activation, name=numbered("state", i))(top) for i in range(layers)]
+    if context:
+        fed = BesideEach(name="with_context")(fed, summary)
     for i in range(layers):
         fed, _ = SimpleRNN(
             units,
@@ -138,6 +147,8 @@ def encoder_decoder(
             name=numbered("decoder", i),
             **drops,
         )(fed, initial_state=encoded[i], mask=target_mask)
+    if readout_dropout:
+        fed = readout_dropout_layer(readout_dropout, units)(fed)
     y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(fed, mask=target_mask)
     return keras.Model({"source": source, "target": target}, y, name=name or "encoder_decoder")
 
@@ -147,7 +158,7 @@ def inference(model):
 
     Returns:
         start: `keras.Model`, source (batch, source_timesteps, ...) -> a dict of states `state`, `state_2`, ...
-            (batch, units), one a decoder layer.
+            (batch, units), one a decoder layer; and of `context` (batch, width), which no step changes, where there is one.
         step: `keras.Model`, a dict of `fed` and the states -> a dict of `outputs` (batch, outputs) and the new states.
             `fed` is a token id (batch,) or a vector (batch, target_features).
     """
@@ -160,11 +171,23 @@ def inference(model):
     fed, x = step_input(layers, "target", name="fed")
     states = [keras.Input((decoder.units,), name=name) for decoder, name in zip(decoders, names, strict=True)]
     new_states = []
+    if "with_context" in layers:
+        summary = _summary(layers)
+        context = keras.Input(summary.shape[1:], name="context")
+        x = layers["with_context"](x, context)
     for decoder, state in zip(decoders, states, strict=True):
         x, new_state = decoder(x, initial_state=state)
         new_states.append(new_state)
+    if "with_context" in layers:
+        names, initial = [*names, "context"], [*initial, summary]
+        states, new_states = [*states, context], [*new_states, context]
     y = layers["readout"](x)[:, 0]
     return state_models(layers["source"].output, names, initial, fed, states, y, new_states)
+
+
+def _summary(layers):
+    """What the decoder is given at every step."""
+    return layers["with_context"]._inbound_nodes[0].input_tensors[1]
 
 
 def reading(model):
@@ -173,7 +196,8 @@ def reading(model):
     Returns:
         `keras.Model`, a dict of `source` (a token id (batch,) or a vector (batch, features)) and the encoder's states
         `encoder_state`, `encoder_state_2`, ... (batch, encoder_units), zeros at first -> a dict of the new ones under the
-        same names, and `state`, `state_2`, ... (batch, units), what the decoder would begin with if the source ended here.
+        same names, and `state`, `state_2`, ... (batch, units), what the decoder would begin with if the source ended here;
+        and `context`, the last of the encoder's states, where the decoder is given one.
 
     Raises:
         InputError: the encoder reads both directions of time.
@@ -189,12 +213,14 @@ def reading(model):
         x, *final = layer(x, initial_state=state)
         read += final or [x]
     names = [numbered("state", i) for i in range(sum(is_numbered("decoder", name) for name in layers))]
-    begin = read
+    begin = list(read)
     if "state" in layers:  # a bridge
         top = read[-1]
         for name, layer in layers.items():
             top = layer(top) if is_numbered("hidden", name) else top
         begin = [layers[name](top) for name in names]
+    if "with_context" in layers:
+        names, begin = [*names, "context"], [*begin, read[-1]]
     return keras.Model(
         {"source": source, **{state.name: state for state in states}},
         {**{state.name: new for state, new in zip(states, read, strict=True)}, **dict(zip(names, begin, strict=True))},

@@ -8,7 +8,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.explaining._network import Link, Network, Part, Weight, plural
 from rnnzoo.explaining._network_names import name_all, raise_all
 from rnnzoo.explaining._passes import activation_name, not_functional
-from rnnzoo.layers import FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout
+from rnnzoo.layers import BesideEach, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout
 
 
 def network(model):
@@ -109,6 +109,13 @@ def _embedding(walker, layer, ids):
     return _Signal((layer.name,))
 
 
+def _beside(walker, layer, x, beside):
+    """What is the same at every timestep is told of, and not drawn from where it comes to each of them."""
+    part, width = walker.found.parts[x.parts[0]], layer._inbound_nodes[0].input_tensors[1].shape[-1]
+    part.detail += f", beside the encoder's final state, {width} wide"
+    return x
+
+
 def _same(walker, layer, x, training=False):
     return x
 
@@ -202,6 +209,7 @@ _ADDS = {
     (PaddingMask,): _mask,
     (OneHot,): _one_hot,
     (keras.layers.Embedding,): _embedding,
+    (BesideEach,): _beside,
     (keras.layers.Dropout,): _same,
     (keras.layers.Concatenate,): _concatenate,
     (MaskedPooling,): _pooling,

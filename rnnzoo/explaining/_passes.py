@@ -10,7 +10,17 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.explaining._activations import named
 from rnnzoo.explaining._parts import DenseTrace, RecurrentTrace
-from rnnzoo.layers import BagEmbedding, Dropout, FeedbackRNN, MaskedPooling, OneHot, PaddingMask, Readout, reference
+from rnnzoo.layers import (
+    BagEmbedding,
+    BesideEach,
+    Dropout,
+    FeedbackRNN,
+    MaskedPooling,
+    OneHot,
+    PaddingMask,
+    Readout,
+    reference,
+)
 
 
 class Value:
@@ -93,6 +103,18 @@ def _bag(tape, layer, ids):
         gradient = np.zeros_like(table)
         np.add.at(gradient, rows, _arrived(out)[..., None, :] * used)
         tape.add_gradient(layer._embeddings, gradient)
+
+    tape._back.append(back)
+    return out
+
+
+def _beside(tape, layer, x, beside):
+    width, timesteps = x.array.shape[-1], x.array.shape[1]
+    out = Value(np.concatenate([x.array, np.repeat(beside.array[:, None], timesteps, axis=1)], axis=-1))
+
+    def back():
+        x.add(_arrived(out)[..., :width])
+        beside.add(_arrived(out)[..., width:].sum(axis=1))
 
     tape._back.append(back)
     return out
@@ -387,6 +409,7 @@ _RUNS = {
     OneHot: _one_hot,
     keras.layers.Embedding: _embedding,
     BagEmbedding: _bag,
+    BesideEach: _beside,
     keras.layers.Dropout: _dropout,
     Dropout: _dropout,
     keras.layers.Concatenate: _concatenate,

@@ -132,7 +132,7 @@ def _wanted(answer, right):
     if right is None:
         return []
     if answer.generated:
-        return [*right, "<end>"]
+        return [*answer.pieces(right), "<end>"]
     return [str(one) for one in right] if answer.per_timestep else [str(right)]
 
 

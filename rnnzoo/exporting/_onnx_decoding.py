@@ -31,6 +31,8 @@ def add_decoder(graph, decoder, source):
     given = [(inputs["fed"], fed_before), *zip((inputs[name] for name in state_names), before, strict=True)]
     wanted = [decoder.step.output[name] for name in ("outputs", *state_names)]
     output, *after = add_model(body, wanted, given)
+    # What a step leaves as it is, too, comes out under a name of its own.
+    after = [body.op("Identity", name) if name in before else name for name in after]
     # Id 0 is padding, which nothing writes.
     tokens = body.op("Slice", output, body.integers(1), body.integers(decoder.outputs), body.integers(1))
     token = body.op("Cast", body.op("ArgMax", tokens, axis=1, keepdims=0), to=TensorProto.INT32)

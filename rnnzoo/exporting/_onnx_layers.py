@@ -289,6 +289,14 @@ def pooling_step(graph, layer, x, states):
     return [found[0] if len(found) == 1 else graph.op("Concat", *found, axis=-1), count, *new]
 
 
+def beside_each(graph, layer, x, beside):
+    """(batch, timesteps, width), (batch, more) -> (batch, timesteps, width + more)."""
+    shape = graph.op("Slice", graph.op("Shape", x), graph.integers(0), graph.integers(2), graph.integers(0))
+    shape = graph.op("Concat", shape, graph.integers(1), axis=0)
+    every = graph.op("Expand", graph.op("Unsqueeze", beside, graph.integers(1)), shape)
+    return graph.op("Concat", x, every, axis=-1)
+
+
 def expand_dims(graph, operation, x):
     return graph.op("Unsqueeze", x, graph.integers(operation.axis))
 
@@ -320,6 +328,7 @@ EMITTERS = {
     "OneHot": lambda graph, layer, x: (one_hot_ids if hasattr(layer, "depth") else one_hot)(graph, layer, x),
     "Embedding": embedding,
     "BagEmbedding": bag_embedding,
+    "BesideEach": beside_each,
     "Dense": dense,
     "Readout": dense,
     "SimpleRNN": simple_rnn,

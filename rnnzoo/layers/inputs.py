@@ -1,4 +1,4 @@
-"""What stands between a sequence and the recurrence: which timesteps count, and token ids as vectors."""
+"""What stands between a sequence and the recurrence: which timesteps count, token ids as vectors, what is beside them."""
 
 import keras
 from keras import ops
@@ -78,3 +78,17 @@ class BagEmbedding(keras.layers.Embedding):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.output_dim)
+
+
+@keras.saving.register_keras_serializable("rnnzoo")
+class BesideEach(keras.layers.Layer):
+    """(batch, timesteps, width) and (batch, more) -> (batch, timesteps, width + more): one vector beside each timestep's."""
+
+    def call(self, inputs, beside):
+        beside = ops.expand_dims(beside, 1)
+        if inputs.shape[1] != 1:
+            beside = ops.broadcast_to(beside, (*ops.shape(inputs)[:2], beside.shape[-1]))
+        return ops.concatenate([inputs, beside], axis=-1)
+
+    def compute_output_spec(self, inputs, beside):
+        return keras.KerasTensor((*inputs.shape[:-1], inputs.shape[-1] + beside.shape[-1]), dtype=self.compute_dtype)

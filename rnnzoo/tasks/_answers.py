@@ -197,6 +197,10 @@ class TextAnswer:
             raise InputError(f"the answer '{text}' has {len(text)} characters; at most {self.max_length} can be written")
         return text
 
+    def pieces(self, text):
+        """What a text is written as, token by token: its characters."""
+        return [*text]
+
     def targets(self, answers):
         """Answers -> token ids with the end token (batch, timesteps), 0 after it, and their weights."""
         index = {character: i for i, character in enumerate(self.alphabet, 1)}

@@ -134,12 +134,15 @@ def expected_encoder_decoder(variant, model, inputs):
         else:
             x = one_way(x, weights(model, name), activation, mask)
             finals.append(x[:, -1])
+    summary = finals[-1]
     if given["hidden"] or given["bidirectional"] or given["encoder_units"] not in (None, given["units"]):
-        top = finals[-1]
+        top = summary
         for name in numbered("hidden", len(given["hidden"])):
             top = dense(top, model, name, given["hidden_activation"])
         finals = [dense(top, model, name, given["activation"]) for name in numbered("state", given["layers"])]
     h, mask = read(variant, model, "target", inputs["target"])
+    if given["context"]:
+        h = np.concatenate([h, np.stack([summary] * h.shape[1], axis=1)], axis=-1)
     for name, final in zip(numbered("decoder", given["layers"]), finals, strict=True):
         h = one_way(h, weights(model, name), given["activation"], mask, final)
     return dense(h, model, "readout", given["output_activation"])
