@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._answers import NumberAnswer
+from rnnzoo.tasks._answers import LabelAnswer, NumberAnswer
 from rnnzoo.tasks._image_sequences import ImageSequenceInput
 from rnnzoo.tasks._images import DRAWN, SIDE, moved
 from rnnzoo.tasks._mnist import MOVES, SOURCE, part
@@ -20,26 +20,27 @@ class HandwrittenSum(Task):
 
     The pictures are MNIST's, and so is the split: a sequence that is held out is made of the 10,000 pictures of its test
     part, each of which occurs once, and one for validation of the last 5,000 of the other part. The digits of a sequence
-    are drawn, each length as often as any other. The first stage of a curriculum, of one picture each, has all pictures,
-    whose sums are their labels.
+    are drawn, each length as often as any other. Where a sequence has one picture at the most, all pictures are trained on,
+    and their sums are their labels.
 
     Args:
         max_timesteps: how many pictures a sequence to train on has at the most.
-        training_examples: how many sequences there are to train on.
+        training_examples: how many sequences of more than one picture at the most there are to train on.
+        labels: whether the answer is one of the sums that there can be, a label, and not a number.
         split_seed: decides which pictures come together; it is no part of a training run's seed.
     """
 
     source = SOURCE
     description = "pictures of handwritten digits, one a timestep -> the sum of the digits"
 
-    def __init__(self, max_timesteps: int = 4, training_examples: int = 40_000, split_seed: int = 0):
+    def __init__(self, max_timesteps: int = 4, training_examples: int = 40_000, labels: bool = False, split_seed: int = 0):
         if max_timesteps < 1 or training_examples < 1:
             raise InputError(
                 f"max_timesteps={max_timesteps} and training_examples={training_examples}: expected 1 or more of both"
             )
         self.max_timesteps, self.training_examples, self.split_seed = max_timesteps, training_examples, split_seed
         self.input = ImageSequenceInput("pictures")
-        self.answer = NumberAnswer("sum")
+        self.answer = LabelAnswer("sum", range(9 * max_timesteps + 1)) if labels else NumberAnswer("sum")
 
     def train(self):
         return self.up_to(self.max_timesteps, 0)
@@ -58,7 +59,7 @@ class HandwrittenSum(Task):
         return self._drawn(*part("validation"), self.max_timesteps, VALIDATION_EXAMPLES, rng)
 
     def tests(self):
-        longer = [self.max_timesteps + more for more in LONGER]
+        longer = [self.max_timesteps + more for more in LONGER if self.answer.kind == "number"]
         return {"held_out": self._once} | {f"length_{n}": functools.partial(self._once, n) for n in longer}
 
     def samples(self):
