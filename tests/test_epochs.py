@@ -226,6 +226,9 @@ def test_warmup_climbs_to_the_learning_rate():
     assert decaying[-1] == pytest.approx(0.0, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    "problem", [one_number, *(pytest.param(one, marks=pytest.mark.slow) for one in PROBLEMS[1:])], indirect=True
+)
 def test_the_average_is_that_of_the_weights_after_every_step(problem):
     model = problem[0]
     plain, epochs = (

@@ -227,6 +227,7 @@ def run_and_kill(name, kills, folder, processes, chance):
     return done, completed
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(processes, tmp_path):
     assert run_and_kill("seven-segment", 2, tmp_path, processes, random.Random(3))[0] == 2
 
@@ -269,7 +270,9 @@ def test_ended_again_and_again(each_epoch, whole, tmp_path):
     assert bits(run) == bits(whole)
 
 
-@pytest.mark.parametrize(("name", "ends"), [("adding-problem", [2]), ("digit-sum-seq2seq", [1, 3])])
+@pytest.mark.parametrize(
+    ("name", "ends"), [("adding-problem", [2]), pytest.param("digit-sum-seq2seq", [1, 3], marks=pytest.mark.slow)]
+)
 def test_stages_and_pretraining(name, ends, each_epoch, tmp_path):
     """Ended between two stages, in pretraining, and after it; with dropout, whose random numbers go on."""
     small = ["model.units=4", "model.dropout=0.2", "training.epochs=2"]

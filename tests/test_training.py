@@ -37,6 +37,7 @@ def test_the_run_folder(run):
     assert json.loads((run.path / "metadata.json").read_text())["metrics"] == run.metrics
 
 
+@pytest.mark.slow
 def test_weights_of_sixteen_bits(tmp_path):
     """Files of half the size, with what the scores were measured with."""
     overrides = ["model.units=100", "training.round_weights=false", "training.epochs=1", "task_options.max_timesteps=2"]
@@ -124,8 +125,9 @@ def trained_once():
 
 
 # These take longest to compile, and others train the same architectures.
-LONG = ("addition", "adding-problem", "baby-names", "gesture-phases", "mnist-rows", "number-spelling", "sentiment")
-LONG += ("shakespeare", "surnames", "temporal-order")
+LONG = ("addition", "adding-problem", "baby-names", "chorales", "digit-sum-seq2seq", "entities", "folk-tunes")
+LONG += ("gesture-phases", "handwritten-sum", "mnist-pixels", "mnist-rows", "number-spelling", "sentiment")
+LONG += ("shakespeare", "surnames", "temporal-order", "translation")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_second_derivatives_equal_keras(rng, compiling, way):
     assert passes
 
 
+@pytest.mark.slow
 def test_training_equals_keras(rng, compiling):
     """Stacked, both ways, ragged, batches of two sizes of which the layer is told neither."""
     passes = compiling()
