@@ -96,6 +96,11 @@ FAST = {
     "digit-sum-seq2seq": ["training.epochs=1", "model.units=8", "task_options.oversample=0"],
     "adding-problem": ["training.epochs=1", "training.curriculum.timesteps=[5, 40]", "task_options.training_examples=200"],
     "seven-segment": ["training.epochs=1", "task_options.training_displays=500"],
+    "handwritten-sum": [
+        *("training.epochs=1", "training.batch_size=64", "model.units=8", "task_options.training_examples=250"),
+        'training.pretrain.set=["task=handwritten_sum", "task_options.max_timesteps=1", "task_options.labels=true", '
+        '"model.units=8", "model.recurrent_initializer=zeros", "training.epochs=1", "training.batch_size=2048"]',
+    ],
     "temporal-order": ["training.epochs=1", "training.curriculum.timesteps=[10, 20]", "task_options.training_examples=200"],
 }
 
