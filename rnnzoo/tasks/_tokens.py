@@ -13,7 +13,9 @@ from rnnzoo.tasks._words import CASED, TABLE, WordsInput, look_up, plain_charact
 AFFIX, SIGNS = 4, 5
 # What a word becomes in the end: patterns that mean the same to Python and to RE2, and what takes their place.
 WORDS = ((r"[0-9]", "0"), (r"^https?:.*$", "<url>"))
+# What a character is written as in a shape, by its class; 0 is none.
 CAPITAL, SMALL, DIGIT, OTHER = range(1, 5)
+CLASSES = " Xx0."
 _ENDINGS = {"'s": "['’][sS]", "'m": "['’](?:m|d|re|ve|ll|M|D|RE|VE|LL)", "n't": "[nN]['’][tT]"}
 # What some corpora take off a token and others leave: name -> what it is alone, what has it, and the step that takes it off.
 APART = {
@@ -101,7 +103,7 @@ def shape(token):
     `McDonald's` -> XxXx. and no more, since five signs count. Letters are those of the scripts that have two cases.
     """
     classes = (_classes()[min(ord(character), CASED)] for character in token)
-    return "".join(" Xx0."[one] for one, _ in itertools.groupby(classes))[:SIGNS]
+    return "".join(CLASSES[one] for one, _ in itertools.groupby(classes))[:SIGNS]
 
 
 @functools.cache
@@ -241,7 +243,8 @@ class TokensInput(WordsInput):
             if not isinstance(token, str):
                 raise InputError(f"{token!r} at position {position} is no token; expected texts")
             if "\t" in token or not token.translate(_spaces()).strip(" "):
-                raise InputError(f"{token!r} at position {position} is no token: it {'has a tab' if token else 'is empty'}")
+                why = "has a tab" if "\t" in token else "is empty"
+                raise InputError(f"{token!r} at position {position} is no token: it {why}")
         return "".join(f"{token}\t" for token in symbols)
 
     def timestep(self, raw):
@@ -264,37 +267,34 @@ class TokensInput(WordsInput):
         plain = translated(flat, plain_characters())
         for pattern, replacement in WORDS:
             plain = tf.strings.regex_replace(plain, pattern, replacement)
-        length, firsts = tf.strings.length(plain, "UTF8_CHAR"), [plain]
-        lasts = []
+        length = tf.strings.length(plain, "UTF8_CHAR")
+        first, last = [], []
         for n in range(1, AFFIX + 1):
-            enough = length >= n
-            firsts.append(tf.where(enough, tf.strings.substr(plain, 0, n, "UTF8_CHAR"), ""))
-            last = tf.strings.substr(plain, tf.maximum(length - n, 0), tf.fill(tf.shape(length), n), "UTF8_CHAR")
-            lasts.append(tf.where(enough, last, ""))
-        texts = [
-            tf.strings.join([sign, one])
-            for sign, part in (("=", firsts[:1]), ("<", firsts[1:]), (">", lasts))
-            for one in part
-        ]
-        words, prefixes, suffixes = self.vocabulary, self._affixes["prefixes"] or (), self._affixes["suffixes"] or ()
-        signed = [*(f"={one}" for one in words), "", *(f"<{one}" for one in prefixes), *(f">{one}" for one in suffixes)]
-        ids = look_up(tf.reshape(tf.stack(texts, axis=-1), [-1]), signed, 0)
-        ids = tf.reshape(ids, [-1, 2 * AFFIX + 1])
-        known = tf.where(ids[:, :1] == 0, self.unknown, ids[:, :1])
-        return tf.concat([known, ids[:, 1:], self._shapes(flat, len(signed))[:, None]], axis=-1)
+            first.append(tf.strings.substr(plain, 0, n, "UTF8_CHAR"))
+            start, size = tf.maximum(length - n, 0), tf.fill(tf.shape(length), n)
+            last.append(tf.strings.substr(plain, start, size, "UTF8_CHAR"))
+        # A sign tells what a text is, so that all are looked up at once.
+        signed = [("=", plain), *(("<", one) for one in first), *((">", one) for one in last)]
+        texts = tf.stack([tf.strings.join(pair) for pair in signed], axis=-1)
+        prefixes, suffixes = self._affixes["prefixes"] or (), self._affixes["suffixes"] or ()
+        known = [f"={one}" for one in self.vocabulary]
+        known += ["", *(f"<{one}" for one in prefixes), *(f">{one}" for one in suffixes)]  # the unknown word has no text
+        ids = tf.reshape(look_up(tf.reshape(texts, [-1]), known, 0), [-1, len(signed)])
+        enough = length[:, None] >= [0, *range(1, AFFIX + 1), *range(1, AFFIX + 1)]
+        words = tf.where(ids[:, :1] == 0, self.unknown, ids[:, :1])
+        return tf.concat([words, tf.where(enough, ids, 0)[:, 1:], self._shapes(flat, len(known))[:, None]], axis=-1)
 
     def _shapes(self, flat, before):
         """(tokens,) strings -> (tokens,) int32 ids of their shapes, which have so many ids before them."""
         points = tf.strings.unicode_decode(flat, "UTF-8")
         classes = tf.gather(tf.constant(_classes(), tf.int32), tf.minimum(points.flat_values, CASED))
-        number = points.value_rowids()
-        first = tf.concat([[True], (classes[1:] != classes[:-1]) | (number[1:] != number[:-1])], axis=0)[: tf.size(classes)]
-        runs = points.with_flat_values(classes), points.with_flat_values(first)
-        signs = tf.ragged.boolean_mask(*runs).to_tensor(shape=(None, SIGNS))  # (tokens, 5), 0 after the last
-        base = OTHER + 1
-        table = [0] * base**SIGNS
+        # Of each run of a class in a token the first character counts.
+        which = points.value_rowids() * (OTHER + 1) + tf.cast(classes, tf.int64)
+        first = tf.concat([[True], which[1:] != which[:-1]], axis=0)[: tf.size(which)]
+        runs = tf.ragged.boolean_mask(points.with_flat_values(classes), points.with_flat_values(first))
+        digits = runs.to_tensor(shape=(None, SIGNS))  # (tokens, 5), 0 after the last; those of a number that stands for all
+        powers = [(OTHER + 1) ** place for place in range(SIGNS)]
+        table = [0] * (OTHER + 1) ** SIGNS
         for i, text in enumerate(self._affixes["shapes"] or (), before + 1):
-            table[sum(" Xx0.".index(sign) * base**place for place, sign in enumerate(text))] = i
-        return tf.gather(
-            tf.constant(table, tf.int32), tf.reduce_sum(signs * [base**place for place in range(SIGNS)], axis=-1)
-        )
+            table[sum(CLASSES.index(sign) * power for sign, power in zip(text, powers, strict=False))] = i
+        return tf.gather(tf.constant(table, tf.int32), tf.reduce_sum(digits * powers, axis=-1))

@@ -102,7 +102,10 @@ class Entities(SplitTask):
         where = f"{path}, line {sentence.line}"
         if isinstance(sentence, Wrong):
             return where, None, None, sentence.error
-        return where, self.input.join(sentence.tokens, padded=False), " ".join(sentence.tags)
+        try:
+            return where, self.input.join(sentence.tokens, padded=False), " ".join(sentence.tags)
+        except InputError as error:  # a token of control characters alone
+            return where, None, None, str(error)
 
     def found(self, raw, labels):
         """The entities that labels mark in a sentence.
