@@ -177,7 +177,7 @@ class SplitTask(Task):
 
 
 def marked(pieces):
-    """Pieces of an input (see `Task.pieces`) as one text: `[Barack Obama]PER visits [Paris]LOC`."""
+    """Pieces of an input (see `Task.pieces`) as one text: `[Barack Obama]PER visits [London]LOC`."""
     return "".join(text if kind is None else f"[{text}]{kind}" for text, kind in pieces)
 
 

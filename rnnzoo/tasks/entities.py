@@ -31,7 +31,7 @@ MOST_IDS = 20_000
 
 
 class Entities(SplitTask):
-    """`Barack Obama visits Paris` -> B-PER I-PER O B-LOC: tweets of the Broad Twitter Corpus, tagged by people.
+    """`Barack Obama visits London` -> B-PER I-PER O B-LOC: tweets of the Broad Twitter Corpus, tagged by people.
 
     Derczynski, Bontcheva and Roberts 2016, "Broad Twitter Corpus: A Diverse Named Entity Recognition Resource". B begins an
     entity and I goes on with it (IOB2; Ramshaw and Marcus 1995). Sections a, b, e, g and the first half of h are learned
@@ -63,7 +63,7 @@ class Entities(SplitTask):
         self._set(APART, None, LABELS)
 
     def _set(self, apart, learned, labels):
-        self.input = TokensInput("sentence", "a sentence", "Barack Obama visits Paris", apart, learned, MOST_IDS)
+        self.input = TokensInput("sentence", "a sentence", "Barack Obama visits London", apart, learned, MOST_IDS)
         self.answer = TagsAnswer("labels", labels, open=learned is None)
 
     def learn(self, training, *others):
@@ -146,10 +146,10 @@ class Entities(SplitTask):
 
     def samples(self):
         return [
-            "Barack Obama visits Paris",
             "Good morning, London! Rain again today...",
             "RT @BBCNews: Microsoft buys Nokia's phones for $7.2bn http://t.co/abc",
             "I can't wait to see Taylor Swift in New York with @Anna :)",
+            "Barack Obama visits London",
         ]
 
     def raw_inputs(self):
