@@ -23,7 +23,7 @@ def own_data(function):
         click.option(
             "--data",
             type=click.Path(path_type=Path),
-            help="Examples of your own: CSV, TSV or JSONL of inputs and answers, with a header or without.",
+            help="Examples of your own: CSV, TSV or JSONL of inputs and answers, or what the preset reads (CoNLL columns).",
         ),
         click.option(
             "--columns",

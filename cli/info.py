@@ -38,7 +38,7 @@ def command(preset, as_json):
     click.echo()
     print_metrics(metadata["metrics"])
     click.echo()
-    print_table(["input", "answer"], [[example["input"], example["answer"]] for example in metadata["examples"]])
+    print_table(["input", "answer"], [[one["input"], one.get("shown", one["answer"])] for one in metadata["examples"]])
 
 
 def _flat(prefix, table):

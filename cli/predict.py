@@ -21,6 +21,8 @@ BLOCK, BLOCK_CHARACTERS = 8192, 2**22
 LINE = 2**20
 # What fits one block and is no longer than this is a table; beyond it, columns are as wide as the first block needs.
 TABLE, COLUMN = 1000, 120
+# Of what is marked, in the order in which its kinds come.
+COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 
 @click.command("predict")
@@ -118,8 +120,7 @@ def _answer(zoo, inputs, total, as_json, where=None):
     inputs, shown = itertools.tee(inputs)  # what `predict_iter` has read ahead is all that the two are apart
     # The answers first: where the inputs break off, they say why.
     pairs = ((raw, answer) for answer, raw in zip(zoo.predict_iter(inputs, chunk=BLOCK, where=where), shown, strict=False))
-    as_text = getattr(zoo.task.answer, "shown", _shown)
-    write = _write_json if as_json else functools.partial(_write_table, shown=as_text)
+    write = functools.partial(_write_json if as_json else _write_text, task=zoo.task)
     with _bar(total) as advance:
         write(_blocks(pairs), advance)
 
@@ -141,15 +142,36 @@ def _blocks(pairs):
     yield held, True
 
 
-def _write_json(blocks, advance):
+def _write_json(blocks, advance, task):
     """One array of objects, each on a line of its own."""
     begin = "[\n"
     for block, last in blocks:
-        objects = (json.dumps({"input": raw, "answer": answer}, ensure_ascii=False) for raw, answer in block)
+        objects = ({"input": raw, "answer": answer, **task.told(raw, answer)} for raw, answer in block)
+        objects = (json.dumps(one, ensure_ascii=False) for one in objects)
         click.echo(begin + ",\n".join(f"  {one}" for one in objects), nl=False)
         begin = ",\n"
         advance(len(block), last)
     click.echo("\n]")
+
+
+def _write_text(blocks, advance, task):
+    """Each input on a line of its own, where answers are marked in it; else a table."""
+    from rnnzoo.tasks._task import marked
+
+    colours = {}
+    for block, last in blocks:
+        pieces = [task.pieces(raw, answer) for raw, answer in block]
+        if None in pieces:
+            as_text = getattr(task.answer, "shown", _shown)
+            _write_table(itertools.chain([(block, last)], blocks), advance, as_text)
+            return
+        for one in pieces:
+            for kind in (kind for _, kind in one if kind is not None):
+                colours.setdefault(kind, COLOURS[len(colours) % len(COLOURS)])
+            texts = [(marked([(_shown(text), kind)]), kind) for text, kind in one]
+            # Colours are left out where there is no terminal.
+            click.echo("".join(t if kind is None else click.style(t, fg=colours[kind], bold=True) for t, kind in texts))
+        advance(len(block), last)
 
 
 def _write_table(blocks, advance, shown):

@@ -27,7 +27,8 @@ def card(preset, metadata, seeds=None):
     if (preset.folder / DIAGRAM).is_file():
         parts.append(f"![The layers of the model, from its inputs to its output, with shapes and parameters.]({DIAGRAM})")
     parts += [
-        "## Answers\n\n" + table(["input", "answer"], [[code(e["input"]), code(e["answer"])] for e in metadata["examples"]]),
+        "## Answers\n\n"
+        + table(["input", "answer"], [[code(e["input"]), code(e.get("shown", e["answer"]))] for e in metadata["examples"]]),
         *([] if "written" not in metadata else [_written(metadata["written"])]),
         "## Results of these weights\n\n"
         + metrics_table(metadata["metrics"])
@@ -103,7 +104,8 @@ def presets_table():
     for name in list_presets():
         preset = load_preset(name)
         metadata = preset.metadata() if preset.has_weights else None
-        example = "" if metadata is None else "{input} -> {answer}".format(**metadata["examples"][-1])
+        example = "" if metadata is None else metadata["examples"][-1]
+        example = example and example.get("shown", "{input} -> {answer}".format(**example))
         size = "" if metadata is None else f"{metadata['parameters']:,}"
         card_link = f"[`{name}`](presets/{name}/README.md)"
         rows.append([card_link, f"`{preset.architecture}`", preset.description, code(example), size])

@@ -16,7 +16,7 @@ from rnnzoo.files import fresh_output, remove
 from rnnzoo.generating import specimen
 from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
 from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
-from rnnzoo.tasks._task import plain
+from rnnzoo.tasks._task import marked, plain
 
 
 def versions():
@@ -71,6 +71,7 @@ def write_result(work, predictor, trained, kept, progress):
 
 def _metadata(predictor, trained, metrics, data, folder):
     preset, samples, written = predictor.preset, predictor.task.samples(), specimen(predictor)
+    answers = predictor.predict(samples)
     return {
         "name": preset.name,
         **versions(),
@@ -85,14 +86,18 @@ def _metadata(predictor, trained, metrics, data, folder):
         "metrics": metrics,
         "rounded": preset.training.round_weights and trained.rounding is None,
         **({"not_rounded": trained.rounding} if trained.rounding else {}),
-        "examples": [
-            {"input": plain(raw), "answer": answer} for raw, answer in zip(samples, predictor.predict(samples), strict=True)
-        ],
+        "examples": [_example(predictor.task, raw, answer) for raw, answer in zip(samples, answers, strict=True)],
         **({"written": written} if written else {}),
         "weights_sha256": sha256(folder / WEIGHTS),
         **({"learned_sha256": sha256(folder / LEARNED)} if (folder / LEARNED).is_file() else {}),
         "preset_sha256": preset.fingerprint(),
     }
+
+
+def _example(task, raw, answer):
+    """An example of an answer; `shown` is how people read it, where it is marked in the input."""
+    pieces = task.pieces(raw, answer)
+    return {"input": plain(raw), "answer": answer, **({} if pieces is None else {"shown": marked(pieces)})}
 
 
 def _write_history(path, history):

@@ -159,7 +159,7 @@ def test_a_run_and_its_saved_model(tmp_path, monkeypatch):
 def hostile(task):
     """Bad input, and none, by what is wrong with it: raw inputs as bytes of a string tensor, or as numbers."""
     kind, good = task.input.kind, task.input.example
-    if kind in ("text", "words", "pairs", "constant", "bits"):
+    if kind in ("text", "words", "pairs", "tokens", "constant", "bits"):
         return {
             "an unknown token": ["\u2603"],
             "an unknown token at the end": [good[:-1] + "\u2603"],

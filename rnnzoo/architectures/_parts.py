@@ -165,13 +165,14 @@ def recurrent_layer(name, bidirectional, **rnn):
     return SimpleRNN(name=name, **rnn)
 
 
-def readout_dropout_layer(rate, units):
-    """(batch, timesteps, units) -> the same: the dropout before a readout, called `readout_dropout`.
+def drop_before_readout(x, rate):
+    """(batch, timesteps, width) -> the same, or (batch, width) -> the same: dropout, by a layer called `readout_dropout`.
 
     What is dropped is the same at all timesteps, as in the recurrent layers (Gal and Ghahramani 2016): a number drawn for
     each of them took five times as long as all the rest of a training step.
     """
-    return Dropout(rate, noise_shape=(None, 1, units), name="readout_dropout")
+    noise_shape = (None, 1, x.shape[-1]) if len(x.shape) == 3 else None
+    return Dropout(rate, noise_shape=noise_shape, name="readout_dropout")(x)
 
 
 def dense_stack(x, *, name, widths, activation, dropout=0.0):

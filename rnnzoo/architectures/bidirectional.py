@@ -2,7 +2,7 @@
 
 import keras
 
-from rnnzoo.architectures._parts import check_names, check_sizes, recurrent_stack
+from rnnzoo.architectures._parts import check_names, check_rates, check_sizes, drop_before_readout, recurrent_stack
 from rnnzoo.layers import Readout
 
 
@@ -22,6 +22,7 @@ def bidirectional(
     recurrent_initializer: str = "orthogonal",
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
+    readout_dropout: float = 0.0,
     output_activation: str | None = None,
     readout_bias: bool = True,
     name: str | None = None,
@@ -47,6 +48,7 @@ def bidirectional(
         recurrent_initializer: of the recurrent kernels.
         dropout: share of each recurrent layer's inputs dropped in training.
         recurrent_dropout: share of the hidden state dropped between steps in training.
+        readout_dropout: share of the readout's inputs dropped in training, the same ones at all timesteps.
         output_activation: of the readout.
         readout_bias: whether the readout has one.
         name: the model's name.
@@ -58,6 +60,7 @@ def bidirectional(
         InputError: an argument is out of range or unknown.
     """
     check_sizes(outputs=outputs)
+    check_rates(readout_dropout=readout_dropout)
     check_names(output_activation=output_activation)
     inputs, x, mask = recurrent_stack(
         features=features,
@@ -75,6 +78,8 @@ def bidirectional(
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
     )
+    if readout_dropout:
+        x = drop_before_readout(x, readout_dropout)
     y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(
         x, mask=mask if return_sequences else None
     )

@@ -6,9 +6,9 @@ from rnnzoo.architectures._parts import (
     check_names,
     check_rates,
     check_sizes,
+    drop_before_readout,
     is_numbered,
     numbered,
-    readout_dropout_layer,
     recurrent_stack,
 )
 from rnnzoo.errors import InputError
@@ -90,7 +90,7 @@ def many_to_many(
         input_dropout=input_dropout,
     )
     if readout_dropout:
-        x = readout_dropout_layer(readout_dropout, units)(x)
+        x = drop_before_readout(x, readout_dropout)
     y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x, mask=mask)
     return keras.Model(inputs, y, name=name or "many_to_many")
 

@@ -6,9 +6,9 @@ from rnnzoo.architectures._parts import (
     check_names,
     check_rates,
     check_sizes,
+    drop_before_readout,
     numbered,
     one_step,
-    readout_dropout_layer,
     state_models,
 )
 from rnnzoo.errors import InputError
@@ -91,7 +91,7 @@ def one_to_many(
     kernel, bias = readout(states[-1], as_weights=True)
     hidden = decoder(states, kernel=kernel, bias=bias)
     if readout_dropout:
-        hidden = readout_dropout_layer(readout_dropout, units)(hidden)
+        hidden = drop_before_readout(hidden, readout_dropout)
     y = readout(hidden)
     return keras.Model(inputs, y, name=name or "one_to_many")
 

@@ -77,7 +77,7 @@ def explain(preset, raw, answer=None):
         if task.answer.per_timestep and not task.answer.generated and targets.shape[1] != inputs.shape[1]:
             raise InputError(f"{targets.shape[1]} answers for {inputs.shape[1]} timesteps; expected one for each")
     traced = trace(model, inputs, None if right is None else targets, loss=make_loss(preset))
-    tokens, outputs = _tokens(task, traced), _outputs(task, predicted, traced)
+    tokens, outputs = _tokens(task, traced, checked), _outputs(task, predicted, traced)
     told = _names(task.answer), _wanted(task.answer, right)
     return Explanation(plain(checked), predicted, right, tokens, preset.training.loss, traced, model, outputs, *told)
 
@@ -105,10 +105,12 @@ def preset_flow(preset, examples=64, seed=None):
     return gradient_flow(model, inputs, targets, loss=make_loss(preset), sample_weight=weights)
 
 
-def _tokens(task, traced):
+def _tokens(task, traced, checked):
     """What stands at each timestep of the inputs that hold token ids."""
     tokens = {}
     for name, array in traced.inputs.items():
+        if array.ndim == 3 and array.dtype.kind == "i" and hasattr(task.input, "tokens"):
+            tokens[name] = task.input.tokens(checked)
         if array.ndim != 2 or array.dtype.kind != "i":
             continue
         side = task.answer if name == "target" else task.input

@@ -3,10 +3,11 @@
 import numpy as np
 
 from rnnzoo.tasks._pairs import pair_table
+from rnnzoo.tasks._tokens import features, rows_of, tokens
 from rnnzoo.tasks._words import words
 
 # Kinds of inputs that become token ids, padded with 0.
-_TOKENS = ("text", "words", "pairs")
+_TOKENS = ("text", "words", "pairs", "tokens")
 
 
 def front(about, checked):
@@ -83,6 +84,22 @@ def _word_ids(about, texts):
     ids = np.zeros((len(rows), max(map(len, rows), default=0)), np.int32)
     for row, found in zip(ids, rows, strict=True):
         row[: len(found)] = found
+    return ids
+
+
+def _bags(about, texts):
+    known, found = rows_of(about), {}
+
+    def bag(token):
+        if token not in found:
+            found[token] = [row.get(text, 0) for row, text in zip(known, features(token), strict=True)]
+            found[token][0] = found[token][0] or about["unknown"]
+        return found[token]
+
+    rows = [[bag(token) for token in tokens(text, about["apart"])] for text in texts]
+    ids = np.zeros((len(rows), max(map(len, rows), default=0), len(known)), np.int32)
+    for row, bags in zip(ids, rows, strict=True):
+        row[: len(bags)] = bags
     return ids
 
 
@@ -199,6 +216,7 @@ _FRONTS = {  # by the kind of input
     "text": _ids,
     "pairs": _pairs,
     "words": _word_ids,
+    "tokens": _bags,
     "bits": _bits,
     "number": _digits,
     "vectors": _vectors,

@@ -4,8 +4,11 @@ import re
 from typing import NamedTuple
 
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._inputs import short
 
 OUTSIDE = "O"
+NONE = "no sentence; expected a token and its tag a line, and a blank line after each sentence"
+SNIFFED = 2**14  # so many characters of a file say what it is
 _TAG = re.compile(r"O|[BI]-(\S+)")
 
 
@@ -14,6 +17,13 @@ class Sentence(NamedTuple):
 
     tokens: list
     tags: list
+    line: int
+
+
+class Wrong(NamedTuple):
+    """What is wrong with a sentence, and the number of the line that it is on."""
+
+    error: str
     line: int
 
 
@@ -35,41 +45,78 @@ def read_conll(text, where, drop_empty=False):
         InputError: a line has no two columns, no token or no such tag, or continues an entity that there is not; or there
             is no sentence at all. It names the line.
     """
-    found, tokens, tags, first, before = [], [], [], 1, OUTSIDE
-    lines = text.removeprefix("\ufeff").split("\n")
-    for number, line in enumerate([*lines, ""], 1):
-        line = line.rstrip("\r")
-        if not line.strip() or line.startswith("-DOCSTART-"):
-            if tokens:
-                found.append(Sentence(tokens, tags, first))
-            tokens, tags, before = [], [], OUTSIDE
-            continue
-        token, tag = _columns(line, f"{where}, line {number}")
-        if not token and drop_empty:
-            continue
-        if not token:
-            raise InputError(f"{where}, line {number}: the token is empty")
-        if tag.startswith("I-") and before[1:] != tag[1:]:
-            expected = f"B{tag[1:]}"
-            raise InputError(f"{where}, line {number}: {tag} follows {before} and continues nothing; expected {expected}")
-        if not tokens:
-            first = number
-        tokens.append(token)
-        tags.append(tag)
-        before = tag
+    found = list(each_sentence(text, drop_empty=drop_empty))
+    for sentence in found:
+        if isinstance(sentence, Wrong):
+            raise InputError(f"{where}, line {sentence.line}: {sentence.error}")
     if not found:
-        raise InputError(f"{where}: no sentence; expected a token and its tag a line, and a blank line after each sentence")
+        raise InputError(f"{where}: {NONE}")
     return found
 
 
-def _columns(line, where):
+def each_sentence(text, labels=None, drop_empty=False):
+    """Yields a `Sentence`, or what is `Wrong` with it, for each sentence of a text; see `read_conll`.
+
+    Args:
+        text: the text.
+        labels: the tags that there can be; any if `None`.
+        drop_empty: whether a line whose token is empty is left out.
+    """
+    lines = []
+    for number, line in enumerate([*text.removeprefix("\ufeff").split("\n"), ""], 1):
+        line = line.rstrip("\r")
+        if line.strip() and not line.startswith("-DOCSTART-"):
+            lines.append((number, line))
+            continue
+        sentence = _sentence(lines, labels, drop_empty)
+        if sentence is not None:
+            yield sentence
+        lines = []
+
+
+def _sentence(lines, labels, drop_empty):
+    """The sentence of some numbered lines, or what is wrong with it; `None` where it has no tokens."""
+    tokens, tags, first, before = [], [], None, OUTSIDE
+    for number, line in lines:
+        try:
+            token, tag = _columns(line)
+        except InputError as error:
+            return Wrong(str(error), number)
+        if not token and drop_empty:
+            continue
+        if not token:
+            return Wrong("the token is empty", number)
+        if tag.startswith("I-") and before[1:] != tag[1:]:
+            return Wrong(f"{tag} follows {before} and continues nothing; expected B{tag[1:]}", number)
+        if labels is not None and tag not in labels:
+            return Wrong(f"'{tag}' is no label; expected one of {', '.join(map(repr, labels))}", number)
+        first = number if first is None else first
+        tokens.append(token)
+        tags.append(tag)
+        before = tag
+    return Sentence(tokens, tags, first) if tokens else None
+
+
+def is_tag(text):
+    """Whether a text is O, B-TYPE or I-TYPE."""
+    return _TAG.fullmatch(text) is not None
+
+
+def looks_like(text):
+    """Whether most of the first lines of a text have columns, the last of which is a tag."""
+    lines = [line for line in text[:SNIFFED].split("\n") if line.strip()]
+    columns = [line.split("\t") if "\t" in line else [] if "," in line else line.split() for line in lines]
+    return sum(len(one) > 1 and is_tag(one[-1].strip()) for one in columns) * 2 > len(lines)
+
+
+def _columns(line):
     """The token and the tag of a line."""
     columns = line.split("\t") if "\t" in line else line.split()
     token, tag = columns[0].strip(), columns[-1].strip()
     if len(columns) < 2:
-        raise InputError(f"{where}: 1 column; expected a token and its tag, separated by a tab")
-    if not _TAG.fullmatch(tag):
-        raise InputError(f"{where}: the tag '{tag}'; expected O, B-TYPE or I-TYPE, for example B-PER")
+        raise InputError("1 column; expected a token and its tag, separated by a tab")
+    if not is_tag(tag):
+        raise InputError(f"the tag '{short(tag)}'; expected O, B-TYPE or I-TYPE, for example B-PER")
     return token, tag
 
 

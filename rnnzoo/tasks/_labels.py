@@ -73,3 +73,12 @@ class LabelsAnswer:
         rows = [row[:length].tolist() for row, length in zip(named[self.name], named["lengths"], strict=True)]
         rows = [[label.decode() if isinstance(label, bytes) else label for label in row] for row in rows]
         return ["".join(row) for row in rows] if self.joined else rows
+
+
+class EachLabel(LabelsAnswer):
+    """Labels of which the share that is right counts, not whether all of a sequence are."""
+
+    def correct(self, targets, outputs, weights):
+        """Targets (batch, timesteps), outputs (batch, timesteps, labels) -> (batch,) the share that is right, of 1."""
+        right = tf.cast(tf.argmax(outputs, axis=-1, output_type=tf.int32) == targets, tf.float32)
+        return tf.math.divide_no_nan(tf.reduce_sum(right * weights, axis=-1), tf.reduce_sum(weights, axis=-1))

@@ -107,6 +107,14 @@ class Task:
         """
         return None
 
+    def pieces(self, raw, answer):
+        """A raw input in pieces, where an answer says what parts of it are: a list of (text, what it is or `None`)."""
+        return None
+
+    def told(self, raw, answer):
+        """What programs are told of an answer beside it: a dict of values that JSON has."""
+        return {}
+
     def up_to(self, timesteps, stage):
         """The `Examples` to learn from in a stage of a curriculum: those of at most so many timesteps.
 
@@ -166,6 +174,11 @@ class SplitTask(Task):
 
     def tests(self):
         return {"held_out": lambda: self._parts[2]}
+
+
+def marked(pieces):
+    """Pieces of an input (see `Task.pieces`) as one text: `[Barack Obama]PER visits [London]LOC`."""
+    return "".join(text if kind is None else f"[{text}]{kind}" for text, kind in pieces)
 
 
 def learned_labels(training, *others):

@@ -31,14 +31,14 @@ def words(text):
     space and control characters separate, curly quotation marks become straight, and punctuation marks are words of their
     own, but for apostrophes and hyphens between letters: `It’s a "must-see"!` -> it's a " must-see " !
     """
-    text = f" {text.translate(_plain())} "
+    text = f" {text.translate(plain_characters())} "
     for pattern, replacement in STEPS:
         text = re.sub(pattern, replacement, text)
     return [word for word in text.split(" ") if word]
 
 
 @functools.cache
-def _plain():
+def plain_characters():
     """Code point -> the one that takes its place; without those that stay."""
     found = {}
     for point in range(TABLE):
@@ -53,15 +53,36 @@ def _plain():
 
 def split_words(raw):
     """(batch,) strings -> ragged (batch, words) strings, as `words`. Runs in a graph."""
-    points = tf.strings.unicode_decode(raw, "UTF-8")
-    table = [_plain().get(point, point) for point in range(TABLE)]
-    flat = points.flat_values
-    plain = tf.gather(tf.constant(table, tf.int32), tf.minimum(flat, TABLE - 1))
-    text = tf.strings.unicode_encode(points.with_flat_values(tf.where(flat < TABLE, plain, flat)), "UTF-8")
+    text = translated(raw, plain_characters())
     text = tf.strings.join([" ", text, " "])
     for pattern, replacement in STEPS:
         text = tf.strings.regex_replace(text, pattern, replacement)
     return tf.strings.split(text)
+
+
+def translated(raw, table):
+    """(batch,) strings -> the same with other characters, as `str.translate`; code points below `TABLE`. Runs in a graph."""
+    points = tf.strings.unicode_decode(raw, "UTF-8")
+    flat = points.flat_values
+    others = tf.constant([table.get(point, point) for point in range(TABLE)], tf.int32)
+    others = tf.gather(others, tf.minimum(flat, TABLE - 1))
+    return tf.strings.unicode_encode(points.with_flat_values(tf.where(flat < TABLE, others, flat)), "UTF-8")
+
+
+def look_up(flat, vocabulary, unknown):
+    """(words,) strings -> (words,) int32: k of the k-th of a vocabulary, `unknown` of what is not in it. Runs in a graph.
+
+    By a search in sorted hashes: a table would be a resource, which what exports the graph has to keep track of.
+    """
+    if not vocabulary:
+        return tf.fill(tf.shape(flat), unknown)
+    with tf.init_scope():
+        hashes = tf.strings.to_hash_bucket_fast(tf.constant(vocabulary), 2**62).numpy()
+    order = hashes.argsort()
+    places = tf.searchsorted(tf.constant(hashes[order]), tf.strings.to_hash_bucket_fast(flat, 2**62))
+    places = tf.minimum(places, len(order) - 1)
+    same = tf.gather(tf.constant([vocabulary[i] for i in order]), places) == flat
+    return tf.where(same, tf.gather(tf.constant(order + 1, tf.int32), places), unknown)
 
 
 def common_words(texts, most, rare):
@@ -124,7 +145,7 @@ class WordsInput(TextInput):
             raise InputError(f"{type(raw).__name__} {raw!r} is no text; expected {self.hint}")
         # Halves of surrogate pairs, which a command line that is no UTF-8 leaves, cannot be written as UTF-8.
         raw = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if not raw.translate(_plain()).strip(" "):
+        if not raw.translate(plain_characters()).strip(" "):
             raise InputError(f"the {self.name} is empty; expected {self.hint}, for example {self.example}")
         return raw
 
@@ -170,19 +191,4 @@ class WordsInput(TextInput):
         found = split_words(raw)
         some = tf.debugging.Assert(tf.reduce_all(found.row_lengths() > 0), [f"expected {self.hint}; got one without words"])
         with tf.control_dependencies([some]):
-            return found.with_flat_values(self._look_up(found.flat_values)).to_tensor()
-
-    def _look_up(self, flat):
-        """(words,) strings -> (words,) int32 ids.
-
-        By a search in sorted hashes: a table would be a resource, which what exports the graph has to keep track of.
-        """
-        if not self.vocabulary:
-            return tf.fill(tf.shape(flat), self.unknown)
-        with tf.init_scope():
-            hashes = tf.strings.to_hash_bucket_fast(tf.constant(self.vocabulary), 2**62).numpy()
-        order = hashes.argsort()
-        places = tf.searchsorted(tf.constant(hashes[order]), tf.strings.to_hash_bucket_fast(flat, 2**62))
-        places = tf.minimum(places, len(order) - 1)
-        same = tf.gather(tf.constant([self.vocabulary[i] for i in order]), places) == flat
-        return tf.where(same, tf.gather(tf.constant(order + 1, tf.int32), places), self.unknown)
+            return found.with_flat_values(look_up(found.flat_values, self.vocabulary, self.unknown)).to_tensor()

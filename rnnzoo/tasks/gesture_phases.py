@@ -6,7 +6,7 @@ import numpy as np
 
 from rnnzoo import data
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._labels import LabelsAnswer
+from rnnzoo.tasks._labels import EachLabel
 from rnnzoo.tasks._movement import (
     MIRRORED,
     PADDING,
@@ -19,7 +19,6 @@ from rnnzoo.tasks._movement import (
 )
 from rnnzoo.tasks._scores import accuracy, macro_f1
 from rnnzoo.tasks._task import Examples, Task
-from rnnzoo.tasks._tensorflow import tf
 
 ARCHIVE = data.DataFile(
     "video_frames/gesture_phase_dataset.zip",
@@ -161,13 +160,8 @@ class GesturePhases(Task):
         return {name: _translated(parse_recording(_member(name))) for name in VIDEOS}
 
 
-class FrameLabels(LabelsAnswer):
-    """Labels of which the share that is right counts, not whether all of a sequence are."""
-
-    def correct(self, targets, outputs, weights):
-        """Targets (batch, timesteps), outputs (batch, timesteps, labels) -> (batch,) the share that is right, of 1."""
-        right = tf.cast(tf.argmax(outputs, axis=-1, output_type=tf.int32) == targets, tf.float32)
-        return tf.math.divide_no_nan(tf.reduce_sum(right * weights, axis=-1), tf.reduce_sum(weights, axis=-1))
+class FrameLabels(EachLabel):
+    """The phase of each frame."""
 
     def shown(self, answer):
         """An answer as people read it: `Rest x45, Preparation x12`."""

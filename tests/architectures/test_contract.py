@@ -195,6 +195,17 @@ def test_dropout_drops_in_training_alone(plain, rng, rate):
         assert moved > 1e-3
 
 
+def test_dropout_before_the_readout(plain, rng):
+    """In each direction, and in both."""
+    if "readout_dropout" not in plain.given:
+        return
+    for both in [{}, {"bidirectional": True}] if "bidirectional" in plain.given else [{}]:
+        model, feed = plain.fresh(readout_dropout=0.5, **both), plain.feed(plain.inputs(rng))
+        outputs = model(feed)
+        assert np.abs(model(feed, training=True) - outputs).max() > 1e-3
+        np.testing.assert_array_equal(model(feed), outputs)
+
+
 def test_every_parameter_gets_a_gradient(variant, rng):
     inputs = variant.inputs(rng)
     used = variant.used(inputs)
