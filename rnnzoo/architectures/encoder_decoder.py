@@ -9,9 +9,9 @@ from rnnzoo.architectures._parts import (
     check_sizes,
     concatenated,
     dense_stack,
+    drop_before_readout,
     is_numbered,
     numbered,
-    readout_dropout_layer,
     recurrent_layer,
     sequence_input,
     state_models,
@@ -148,7 +148,7 @@ def encoder_decoder(
             **drops,
         )(fed, initial_state=encoded[i], mask=target_mask)
     if readout_dropout:
-        fed = readout_dropout_layer(readout_dropout, units)(fed)
+        fed = drop_before_readout(fed, readout_dropout)
     y = Readout(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(fed, mask=target_mask)
     return keras.Model({"source": source, "target": target}, y, name=name or "encoder_decoder")
 

@@ -2,8 +2,15 @@
 
 import keras
 
-from rnnzoo.architectures._parts import check_names, check_pooling, check_rates, check_sizes, recurrent_stack
-from rnnzoo.layers import Dropout, MaskedPooling
+from rnnzoo.architectures._parts import (
+    check_names,
+    check_pooling,
+    check_rates,
+    check_sizes,
+    drop_before_readout,
+    recurrent_stack,
+)
+from rnnzoo.layers import MaskedPooling
 
 
 def many_to_one(
@@ -84,6 +91,6 @@ def many_to_one(
     if pooling != "last":
         x = MaskedPooling(pooling, bidirectional, name="pooling")(x, mask=mask)
     if readout_dropout:
-        x = Dropout(readout_dropout, name="readout_dropout")(x)
+        x = drop_before_readout(x, readout_dropout)
     y = keras.layers.Dense(outputs, activation=output_activation, use_bias=readout_bias, name="readout")(x)
     return keras.Model(inputs, y, name=name or "many_to_one")
