@@ -83,7 +83,7 @@ for name, job in work.items():
             job["errors"].append(error("serving_default", **{raw_key: wrong}))
         # A text of any characters is a right one, and a network takes its time over a million of them.
         job["long"] = 0 if job["open"] else len(error("serving_default", **{raw_key: ["x" * 10**6]}))
-    states = [k for k in specs.get("step", {}) if k.startswith("state")]
+    states = [k for k in specs.get("step", {}) if k not in ("inputs", "fed")]
     if "start" in specs:
         found = call("start", **{key: front})
         fed, steps = np.full(len(front), job["start_token"]), []
@@ -139,7 +139,8 @@ def endpoints(zoo, saved_models, tmp_path_factory):
         # Of one length, so that the last step is the last one of every row.
         shortest = min(map(zoo.task.input.steps, checked))
         front = zoo.task.input.front(zoo.task.input.tensor(checked)).numpy()
-        front = front[:, : min(shortest, 12)] if zoo.task.input.pads and not zoo.task.answer.generated else front
+        timed = zoo.task.input.pads or front.ndim == 3
+        front = front[:, : min(shortest, 12)] if timed and not zoo.task.answer.generated else front
         start = 0 if zoo.preset.architecture == "one_to_many" else getattr(zoo.task.answer, "end_token", 0)
         work[name] = {
             "path": str(saved_models / name / "1"),
