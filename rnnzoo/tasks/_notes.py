@@ -211,10 +211,7 @@ def on_keys(sounds):
 
 def texts_of(frames):
     """(timesteps, 88) -> a list of frames as text, `C4:E4:G4` or `r`."""
-    rows = [[] for _ in frames]
-    for t, key in np.argwhere(np.asarray(frames) > 0).tolist():
-        rows[t].append(_name(key))
-    return [":".join(row) or REST for row in rows]
+    return [_text(row.tobytes()) for row in np.packbits(np.asarray(frames) > 0, axis=1)]
 
 
 def frames_of(texts, expected=""):
@@ -225,13 +222,15 @@ def frames_of(texts, expected=""):
     """
     if not texts:
         raise InputError(f"there are no notes; {expected}")
-    frames = np.zeros((len(texts), KEYS), np.float32)
-    for t, text in enumerate(texts):
+    distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}  # few, in long pieces and in many
+    rows = np.zeros((len(distinct), KEYS), np.float32)
+    for row, text in zip(rows, distinct, strict=True):
         keys = _keys(text)
         if keys is None:
-            raise InputError(f"'{short(text)}' at timestep {t + 1} is no notes of a piano; {expected}")
-        frames[t, keys] = 1
-    return frames
+            where = texts.index(text) + 1
+            raise InputError(f"'{short(text)}' at timestep {where} is no notes of a piano; {expected}")
+        row[keys] = 1
+    return rows[[distinct[text] for text in texts]]
 
 
 @functools.lru_cache(maxsize=2**16)
@@ -252,6 +251,8 @@ def _keys(text):
     return keys
 
 
-def _name(key):
-    octave, step = divmod(key + LOWEST, 12)
-    return f"{NAMES[step]}{octave - 1}"
+@functools.lru_cache(maxsize=2**16)
+def _text(packed):
+    """One frame as text, of the bits of its keys."""
+    notes = [key + LOWEST for key in np.flatnonzero(np.unpackbits(np.frombuffer(packed, np.uint8))).tolist()]
+    return ":".join(f"{NAMES[note % 12]}{note // 12 - 1}" for note in notes) or REST
