@@ -21,8 +21,8 @@ PICTURES = frozenset([".png", ".svg"])
 class Composer:
     """One frame of a piece after the other, of a batch of pieces: a step that is compiled once.
 
-    A key sounds with the probability that the model gives it, sigmoid(output / temperature), independently of the other keys
-    of the frame, as its score has it. Keys that never sound in what it was trained on never do.
+    A key sounds with the probability that the model gives it, sigmoid(output), independently of the other keys of the frame,
+    as its score has it; for temperatures see `likely`. Keys that never sound in what it was trained on never do.
 
     Args:
         predictor: the `Predictor` of a model whose answer is notes.
@@ -42,9 +42,9 @@ class Composer:
         temperature, seed, t = options
         found = dict(self.step({"inputs": fed, **dict(zip(self._names, states, strict=True))}))
         outputs = found.pop("outputs")
-        likely = tf.sigmoid(outputs / tf.where(temperature > 0, temperature, 1.0))
+        outputs = tf.where(self.task.answer.able, outputs, -1e9)
         uniform = tf.random.stateless_uniform(tf.shape(outputs), tf.stack([seed, tf.cast(t, tf.int64)]), alg="philox")
-        sounds = tf.where(temperature > 0, uniform < likely, outputs > 0) & tf.constant(self.task.answer.able)
+        sounds = uniform < likely(outputs, temperature)
         return tf.cast(sounds, tf.float32), [found[name] for name in self._names]
 
     def begin(self, prompt, length):
@@ -91,6 +91,30 @@ class Composer:
             frame, states = self._next(fed, states, [temperature, seed, np.int32(t)])
             if t >= len(given) - 1:
                 yield [" " * (t > 0) + text for text in texts_of(frame.numpy())]
+
+
+def likely(outputs, temperature):
+    """(batch, keys) outputs -> the probability of each key at a temperature, which decides which sound, not how many.
+
+    At 1 it is sigmoid(output). Otherwise it is sigmoid(output / temperature + shift), with the shift by which as many keys
+    sound, on the average, as at 1: without it music would get ever thinner, since hardly any key is likelier to sound than
+    not. At 0 it is 1 for that many of the likeliest, rounded, and 0 for the others.
+    """
+    plain = tf.sigmoid(outputs)
+    count = tf.reduce_sum(plain, axis=-1, keepdims=True)
+    ranks = tf.argsort(tf.argsort(-outputs, axis=-1, stable=True), axis=-1)
+    greedy = tf.cast(ranks < tf.cast(tf.round(count), tf.int32), tf.float32)
+    scaled = outputs / tf.where(temperature > 0, temperature, 1.0)
+    scaled -= tf.reduce_max(scaled, axis=-1, keepdims=True)
+    low, high = (
+        tf.fill(tf.shape(count), -30.0),
+        tf.fill(tf.shape(count), 30.0) - tf.reduce_min(tf.where(outputs > -1e8, scaled, 0.0), axis=-1, keepdims=True),
+    )
+    for _ in range(40):  # halves where the shift is
+        middle = (low + high) / 2
+        few = tf.reduce_sum(tf.sigmoid(scaled + middle), axis=-1, keepdims=True) < count
+        low, high = tf.where(few, middle, low), tf.where(few, high, middle)
+    return tf.where(temperature > 0, tf.where(temperature == 1, plain, tf.sigmoid(scaled + low)), greedy)
 
 
 def is_music(predictor):

@@ -52,8 +52,8 @@ def generate(
         length: how many characters a text has at the most, the prompt included, or, of a language model, how many are
             written after it (500 if `None`), or of music how many frames are (64).
         temperature: probabilities are softmax(logits / temperature); 0 is greedy, the likeliest character each time. Of
-            music, each key is drawn for itself with the probability sigmoid(logit / temperature), and `top_k` and `top_p`
-            are refused.
+            music, each key is drawn for itself with the probability sigmoid(logit), and a temperature changes which sound,
+            not how many (see `rnnzoo.composing.likely`); `top_k` and `top_p` are refused.
         top_k: draws from so many of the likeliest characters; 0 from all.
         top_p: draws from the fewest of the likeliest that together have this probability (Holtzman et al. 2020).
         seed: a whole number, 0 or more; another one each time if `None`.
