@@ -26,7 +26,7 @@ class Chorales(Polyphony):
 
     def __init__(self, transpose: int = 5, window: int = 0):
         super().__init__(transpose=transpose, window=window)
-        self.specimen = {"length": 64, "temperature": 0.8, "seed": 1}
+        self.specimen = {"length": 64, "temperature": 0.5, "seed": 1}
 
     def samples(self):
         return ["r", "r C4:G4:E5:C6", "r G3:D5:G5:B5 A3:C5:E5:A5", "r A3:E5:A5:C6 E4:E5:G#5:B5"]

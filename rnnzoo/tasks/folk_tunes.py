@@ -27,7 +27,7 @@ class FolkTunes(Polyphony):
 
     def __init__(self, transpose: int = 5, window: int = 128):
         super().__init__(transpose=transpose, window=window)
-        self.specimen = {"length": 128, "temperature": 0.8, "seed": 1}
+        self.specimen = {"length": 128, "temperature": 0.5, "seed": 1}
 
     def samples(self):
         return ["r", "r G3:B3:D4:D5", "r G3:B3:D4:G4 G3:B3:D4:B4", "r C3:E3:G3:E5 C3:E3:G3:E5 G3:B3:D4:D5"]
