@@ -35,8 +35,8 @@ def command(
     What is written is drawn, character by character, and one text is shown as it is written. baby-names writes names,
     shakespeare goes on with a text; models that answer an input with text, such as number-spelling, need --input.
 
-    chorales and folk-tunes write music, frame by frame: which notes sound, such as C4:E4:G4, or r for none. With -o they
-    write a MIDI file (.mid) or a picture of one, a piano roll (.png, .svg); with --count, NAME-1.mid, NAME-2.mid and so on.
+    chorales writes music, frame by frame: which notes sound, such as C4:E4:G4, or r for none. With -o it writes a MIDI file
+    (.mid) or a picture of one, a piano roll (.png, .svg); with --count, NAME-1.mid, NAME-2.mid and so on.
     """
     if greedy and temperature is not None:
         raise click.UsageError("give --greedy or --temperature, not both")

@@ -20,7 +20,7 @@ from rnnzoo.evaluating import read_split
 from rnnzoo.likelihood import nats
 from rnnzoo.piano_roll import digest
 from rnnzoo.predicting import Predictor
-from rnnzoo.registry import WRITTEN, Source, load_preset
+from rnnzoo.registry import WRITTEN, Source, list_presets, load_preset
 from rnnzoo.running import _tensors
 from rnnzoo.tasks import _midi
 from rnnzoo.tasks._notes import KEYS, LOWEST, PADDING, frames_of, texts_of
@@ -33,6 +33,8 @@ PUBLISHED = {
     "chorales": ([229, 76, 77], [13_807, 4_602, 4_725], (51, 43, 96), (11.09, 10.49)),
     "folk_tunes": ([694, 173, 170], [176_561, 45_513, 44_463], (57, 31, 93), (10.26, 5.15)),
 }
+
+PRESETS = [name for name in list_presets() if load_preset(name).task in PUBLISHED]
 
 
 @pytest.fixture(scope="module")
@@ -402,12 +404,10 @@ def test_options_that_have_no_meaning(small, tmp_path):
         save_music(["C4"], tmp_path / "x.wav", small)
 
 
-@pytest.mark.parametrize("name", ["chorales", "folk-tunes"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_command(name, tmp_path, monkeypatch):
     """MIDI and pictures by the file's ending, several of them numbered, text to the terminal; as `predict` reads them."""
     monkeypatch.chdir(tmp_path)
-    if not load_preset(name).has_weights:
-        pytest.skip("no weights")
 
     def run(*arguments):
         return CliRunner().invoke(cli, arguments)
@@ -449,20 +449,16 @@ def test_without_the_extra(small, tmp_path, monkeypatch):
 # What ships
 
 
-@pytest.mark.parametrize("name", ["chorales", "folk-tunes"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_weights_are_better_than_counting(name):
     preset = load_preset(name)
-    if not preset.has_weights:
-        pytest.skip("no weights")
     for metrics in preset.metadata()["metrics"].values():
         assert metrics["nats_per_frame"] < min(metrics["marginal_nats"], metrics["markov_nats"])
 
 
-@pytest.mark.parametrize("name", ["chorales", "folk-tunes"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_card_shows_what_was_written(name):
     preset = load_preset(name)
-    if not preset.has_weights:
-        pytest.skip("no weights")
     (text,) = preset.metadata()["written"]["texts"]
     assert f"music {digest(frames_of(text.split()))}" in (preset.folder / WRITTEN).read_text(encoding="utf-8")
     sounded = np.flatnonzero(frames_of(text.split()).any(axis=0)) + LOWEST
