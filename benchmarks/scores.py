@@ -30,6 +30,7 @@ from rnnzoo.registry import (
     SEEDS,
     UNFINISHED,
     WEIGHTS,
+    WRITTEN,
     override,
     presets_folder,
 )
@@ -127,9 +128,21 @@ def write_card(preset):
         history, curve = preset.folder / HISTORY, preset.folder / CURVE
         if history.is_file() and not (curve.is_file() and is_of(curve, history)):
             draw_curve(history, curve)
+        draw_written(preset)
         path = preset.folder / SEEDS
         seeds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         (preset.folder / CARD).write_text(card(preset, preset.metadata(), seeds), encoding="utf-8")
+
+
+def draw_written(preset):
+    """Draws what the weights wrote, as the metadata have it, where that is music."""
+    from rnnzoo.building import create_task
+    from rnnzoo.piano_roll import draw_roll
+    from rnnzoo.tasks._notes import LOWEST, frames_of
+
+    task, written = create_task(preset), preset.metadata().get("written")
+    if written and task.answer.kind == "notes":
+        draw_roll(frames_of(written["texts"][0].split()), preset.folder / WRITTEN, first=LOWEST, unit=task.frame)
 
 
 def report(name, seed, seconds, metrics):

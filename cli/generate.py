@@ -1,4 +1,4 @@
-"""`rnnzoo generate`: text that a preset writes."""
+"""`rnnzoo generate`: text or music that a preset writes."""
 
 import json
 from pathlib import Path
@@ -8,26 +8,35 @@ import click
 from rnnzoo.cli._shared import as_json, force
 from rnnzoo.registry import load_preset
 
+# What music is written as, beside text.
+MUSIC = (".mid", ".midi", ".png", ".svg")
+
 
 @click.command("generate")
 @click.argument("preset")
-@click.option("--prompt", default="", metavar="TEXT", help="What the texts begin with.")
+@click.option("--prompt", default="", metavar="TEXT", help="What the texts begin with; of music, a MIDI file or notes.")
+@click.option("--prompt-length", type=int, help="So much of the beginning of the prompt: characters, or frames of music.")
 @click.option("--input", "raw", metavar="INPUT", help="The input that a model answers, such as 1294 of number-spelling.")
 @click.option("--count", type=int, default=1, show_default=True, help="How many texts, all in one batch.")
-@click.option("--length", type=int, help="Characters a text has at the most; of a language model, how many are written.")
+@click.option("--length", type=int, help="Characters at the most; of a language model or of music, how many are written.")
 @click.option("--greedy", is_flag=True, help="Always the likeliest character: as --temperature 0.")
 @click.option("--temperature", type=float, help="Below 1 likely characters get likelier, above 1 less so.  [default: 1]")
 @click.option("--top-k", type=int, default=0, help="Draw from so many of the likeliest characters.")
 @click.option("--top-p", type=float, default=1.0, help="Draw from the fewest likeliest that have this probability together.")
 @click.option("--seed", type=int, help="The same seed writes the same again.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file; of music, .mid, .png or .svg.")
 @force
 @as_json
-def command(preset, prompt, raw, count, length, greedy, temperature, top_k, top_p, seed, output, force, as_json):
+def command(
+    preset, prompt, prompt_length, raw, count, length, greedy, temperature, top_k, top_p, seed, output, force, as_json
+):
     """Write text with the trained weights of a PRESET (or a run's folder).
 
     What is written is drawn, character by character, and one text is shown as it is written. baby-names writes names,
     shakespeare goes on with a text; models that answer an input with text, such as number-spelling, need --input.
+
+    chorales writes music, frame by frame: which notes sound, such as C4:E4:G4, or r for none. With -o it writes a MIDI file
+    (.mid) or a picture of one, a piano roll (.png, .svg); with --count, NAME-1.mid, NAME-2.mid and so on.
     """
     if greedy and temperature is not None:
         raise click.UsageError("give --greedy or --temperature, not both")
@@ -36,7 +45,9 @@ def command(preset, prompt, raw, count, length, greedy, temperature, top_k, top_
 
     temperature = 0.0 if greedy else 1.0 if temperature is None else temperature
     options = {"prompt": prompt, "input": raw, "count": count, "length": length, "seed": seed}
-    options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p, "prompt_length": prompt_length}
+    if output is not None and not as_json and output.suffix.lower() in MUSIC and _music(preset, options, output, force):
+        return
     if output is not None:
         with fresh_output(output, force) as partial:
             partial.write_text(_whole(_generated(preset, options), prompt, as_json), encoding="utf-8")
@@ -49,6 +60,20 @@ def command(preset, prompt, raw, count, length, greedy, temperature, top_k, top_
             click.echo(_whole(_generated(preset, options), prompt, as_json), nl=False)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
+
+
+def _music(preset, options, output, force):
+    """Writes music as the file's ending says; `False` where the preset writes none."""
+    import rnnzoo
+    from rnnzoo.composing import check_music, is_music, save_music
+
+    zoo = rnnzoo.from_preset(preset)
+    if not is_music(zoo):
+        return False
+    check_music(output)
+    for path in save_music(rnnzoo.generate(zoo, **options), output, zoo, force=force):
+        click.echo(path)
+    return True
 
 
 def _generated(preset, options):

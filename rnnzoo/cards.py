@@ -5,7 +5,7 @@ import io
 import json
 import re
 
-from rnnzoo.registry import CURVE, DIAGRAM, SEEDS, list_presets, load_preset
+from rnnzoo.registry import CURVE, DIAGRAM, SEEDS, WRITTEN, list_presets, load_preset
 from rnnzoo.toml import dumps
 
 
@@ -29,7 +29,7 @@ def card(preset, metadata, seeds=None):
     parts += [
         "## Answers\n\n"
         + table(["input", "answer"], [[code(e["input"]), code(e.get("shown", e["answer"]))] for e in metadata["examples"]]),
-        *([] if "written" not in metadata else [_written(metadata["written"])]),
+        *([] if "written" not in metadata else [_written(preset, metadata["written"])]),
         "## Results of these weights\n\n"
         + metrics_table(metadata["metrics"])
         + f"\n\nReproduce with `rnnzoo evaluate {preset.name}`.",
@@ -202,9 +202,12 @@ def code(value):
     return "`" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)) + "`"
 
 
-def _written(written):
-    """What the weights write, and by which command."""
-    return f"## Written by these weights\n\n`{written['command']}`\n\n```text\n" + "\n".join(written["texts"]) + "\n```"
+def _written(preset, written):
+    """What the weights write, and by which command; of music a picture, too."""
+    text = f"## Written by these weights\n\n`{written['command']}`\n\n"
+    if (preset.folder / WRITTEN).is_file():
+        text += f"![A piano roll: time from left to right, a bar for each note that is held.]({WRITTEN})\n\n"
+    return text + "```text\n" + "\n".join(written["texts"]) + "\n```"
 
 
 def _rounding(metadata):

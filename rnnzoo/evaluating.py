@@ -103,6 +103,6 @@ def _score(predictor, name, examples, references, progress):
     if not task.drawn:
         metrics |= task.score(examples, predictor.predict(examples.inputs, report))
     if task.likelihood:
-        metrics["nats_per_character"] = nats(predictor, examples, report if task.drawn else lambda answered: None)
+        metrics[f"nats_per_{task.unit}"] = nats(predictor, examples, report if task.drawn else lambda answered: None)
     metrics |= references
     return {"examples": count, **{key: float(f"{value:.6g}") for key, value in metrics.items()}}

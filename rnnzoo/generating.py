@@ -1,4 +1,4 @@
-"""Text that models write: answers letter by letter, and what comes after a beginning, drawn or the likeliest."""
+"""What models write: answers letter by letter, and what comes after a beginning, drawn or the likeliest; music, too."""
 
 import math
 import numbers
@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo.composing import Composer, is_music
 from rnnzoo.errors import InputError
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.running import _tensors
@@ -23,6 +24,7 @@ def generate(
     preset,
     *,
     prompt="",
+    prompt_length=None,
     input=None,
     count=1,
     length=None,
@@ -38,14 +40,20 @@ def generate(
     character as the answer, go on with a text. With the same seed, options and weights the texts are the same, and the first
     of a batch are those of a smaller batch.
 
+    Music is written as text, too, frames of notes such as `C3:G3:E4:C5`, `r` where there are none, with spaces between them;
+    `rnnzoo.composing.save_music` makes MIDI files and pictures of it.
+
     Args:
         preset: a name, a folder, or a `Predictor`.
-        prompt: what the texts begin with.
+        prompt: what the texts begin with; of music, frames as text or the path of a MIDI file.
+        prompt_length: how many characters, or frames, of the prompt's beginning that is; all if `None`.
         input: the raw input of a model that answers one, such as `1294` of `number-spelling`.
         count: how many texts.
         length: how many characters a text has at the most, the prompt included, or, of a language model, how many are
-            written after it (500 if `None`).
-        temperature: probabilities are softmax(logits / temperature); 0 is greedy, the likeliest character each time.
+            written after it (500 if `None`), or of music how many frames are (64).
+        temperature: probabilities are softmax(logits / temperature); 0 is greedy, the likeliest character each time. Of
+            music, each key is drawn for itself with the probability sigmoid(logit), and a temperature changes which sound,
+            not how many (see `rnnzoo.composing.likely`); `top_k` and `top_p` are refused.
         top_k: draws from so many of the likeliest characters; 0 from all.
         top_p: draws from the fewest of the likeliest that together have this probability (Holtzman et al. 2020).
         seed: a whole number, 0 or more; another one each time if `None`.
@@ -59,16 +67,17 @@ def generate(
     """
     predictor = preset if isinstance(preset, Predictor) else from_preset(preset)
     if predictor._writer is None:
-        predictor._writer = Writer(predictor)
+        predictor._writer = (Composer if is_music(predictor) else Writer)(predictor)
     writer = predictor._writer
-    _check(count, length, temperature, top_k, top_p, seed)
+    _check(count, length, prompt_length, temperature, top_k, top_p, seed)
     if written is not None and count > 1:
         raise InputError(f"count={count}: one text alone can be shown as it is written")
     seed = int(np.random.default_rng().integers(2**62)) if seed is None else seed
     options = (np.float32(temperature), np.int32(top_k), np.float32(top_p), np.int64(seed))
-    texts, show = [[prompt] for _ in range(count)], written or (lambda text: None)
-    show(prompt)
-    for characters in writer.characters(prompt, input, count, length, options):
+    begin, show = writer.begin(prompt, prompt_length), written or (lambda text: None)
+    texts = [[begin] for _ in range(count)]
+    show(begin)
+    for characters in writer.parts(begin, input, count, length, options):
         show(characters[0])
         for text, character in zip(texts, characters, strict=True):
             text.append(character)
@@ -120,7 +129,13 @@ class Writer:
             logits = self.decoder.logits(logits)[:, 1:]  # id 0 is padding, which nothing writes
         return Sampler(temperature, top_k, seed, top_p)(logits, t) + 1, [found[name] for name in self._names]
 
-    def characters(self, prompt, raw, count, length, options):
+    def begin(self, prompt, length):
+        """What the texts begin with: so many characters of the prompt, or all of it."""
+        if not isinstance(prompt, str):
+            raise InputError(f"{type(prompt).__name__} {prompt!r} is no text to begin with")
+        return prompt[:length]
+
+    def parts(self, prompt, raw, count, length, options):
         """Yields what comes next in each of `count` texts, a list of strings that are empty once a text has ended.
 
         Args:
@@ -148,8 +163,6 @@ class Writer:
 
     def _begun(self, prompt, raw, count, length):
         """What is fed before anything is drawn, the first states, and how many characters are drawn at the most."""
-        if not isinstance(prompt, str):
-            raise InputError(f"{type(prompt).__name__} {prompt!r} is no text to begin with")
         if self.decoder is None:
             if raw is not None:
                 raise InputError(f"'{self.name}' takes no input but the text that it goes on with: give it as the prompt")
@@ -185,11 +198,12 @@ class Writer:
         return ids, states, length - len(begun)
 
 
-def _check(count, length, temperature, top_k, top_p, seed):
+def _check(count, length, prompt_length, temperature, top_k, top_p, seed):
     """Refuses what is out of range."""
-    whole = {"count": (count, 1, MOST), "length": (length, 1, None), "top_k": (top_k, 0, None), "seed": (seed, 0, 2**63 - 1)}
+    whole = {"count": (count, 1, MOST), "length": (length, 1, None), "prompt_length": (prompt_length, 1, None)}
+    whole |= {"top_k": (top_k, 0, None), "seed": (seed, 0, 2**63 - 1)}
     for name, (value, least, most) in whole.items():
-        if value is None and name in ("length", "seed"):
+        if value is None and name in ("length", "prompt_length", "seed"):
             continue
         right = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not right or value < least or (most is not None and value > most):

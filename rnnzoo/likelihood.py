@@ -1,4 +1,4 @@
-"""What right answers cost a model that writes: minus the logarithm of their probability, in nats a character."""
+"""What right answers cost a model that writes: minus the logarithm of their probability, in nats a character or a frame."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ TOGETHER, PIECE = 1024, 512
 
 
 def nats(predictor, examples, report):
-    """The mean over all characters of the answers, the end included where one is written.
+    """The mean over all characters of the answers, the end included where one is written; or over all frames of music.
 
     Args:
         predictor: the `Predictor`.
@@ -67,7 +67,12 @@ def _joined(predictor, examples, report):
 
 
 def _costs(predictor, outputs, targets):
-    """Outputs (..., tokens) and which of them came (...) -> minus the logarithms of their probabilities (...)."""
+    """Outputs (..., tokens) and which of them came (...) -> minus the logarithms of their probabilities (...).
+
+    An answer that is more than one token a timestep says by its `costs` what it takes.
+    """
+    if hasattr(predictor.task.answer, "costs"):
+        return predictor.task.answer.costs(targets, outputs)
     activation = predictor.preset.model.get("output_activation")
     outputs = outputs.astype(np.float64)
     logits = np.log(outputs) if activation == "softmax" else outputs

@@ -25,6 +25,30 @@ class HalfSquaredError(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("rnnzoo")
+class SummedBinaryCrossentropy(keras.losses.Loss):
+    """Targets of 0 and 1 and outputs (batch, ..., outputs) -> (batch, ...): what a timestep costs in nats.
+
+    The sum over the outputs of their binary cross-entropies, each output being there or not for itself, as the keys of a
+    piano in Boulanger-Lewandowski et al. 2012; Keras's own loss is their mean.
+
+    Args:
+        from_logits: whether the outputs are logits, and not probabilities.
+        reduction: how the costs of examples and timesteps become one number, as in every `keras.losses.Loss`.
+        name: the loss's name.
+    """
+
+    def __init__(self, from_logits=False, reduction="sum_over_batch_size", name="summed_binary_crossentropy", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+
+    def call(self, y_true, y_pred):
+        return ops.sum(ops.binary_crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits), axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable("rnnzoo")
 class SmoothedCrossentropy(keras.losses.Loss):
     """Class numbers (batch, ...) and logits (batch, ..., classes) -> (batch, ...): cross-entropy with smoothed labels.
 
@@ -54,7 +78,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 def named():
     """snake_case name -> class of every loss that a recipe can name, Keras's own and those of this module."""
-    classes = [*(getattr(keras.losses, entry) for entry in dir(keras.losses)), HalfSquaredError]
+    classes = [*(getattr(keras.losses, entry) for entry in dir(keras.losses)), HalfSquaredError, SummedBinaryCrossentropy]
     is_loss = [cls for cls in classes if isinstance(cls, type) and issubclass(cls, keras.losses.Loss)]
     return {_snake(cls.__name__): cls for cls in is_loss if cls is not keras.losses.Loss}
 

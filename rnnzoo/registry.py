@@ -19,7 +19,7 @@ CARD, DATA, SEEDS, HISTORY = "README.md", "data", "seeds.json", "history.csv"
 # What the task took from the examples that the weights were trained on: a vocabulary, labels.
 LEARNED = "learned.json"
 # Pictures on the model card.
-DIAGRAM, CURVE = "architecture.svg", "learning-curve.svg"
+DIAGRAM, CURVE, WRITTEN = "architecture.svg", "learning-curve.svg", "written.svg"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
 UNFINISHED, STATE = "unfinished", "state.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)

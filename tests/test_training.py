@@ -114,7 +114,8 @@ def trained(name, *overrides):
     preset = load_preset(name, [*FAST.get(name, short), *overrides])
     task = create_task(preset)
     if large and name not in FAST:  # a few of its thousands
-        examples = task.train().take(range(250))
+        examples = task.train()
+        examples = examples.take(range(min(250, len(examples.inputs))))
         task.train, task.validation = lambda: examples, lambda: None
     return fit(preset, task)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rnnzoo.tasks._notes import can_sound
 from rnnzoo.tasks._pairs import pair_table
 from rnnzoo.tasks._tokens import features, rows_of, tokens
 from rnnzoo.tasks._words import words
@@ -28,7 +29,7 @@ def raw(about, checked):
     """Checked inputs as a SavedModel takes them: vectors or pictures as one padded array; `None` of any others."""
     if about["kind"] == "images":
         return _filled_up(checked, checked[0].shape[1:], 0, np.uint8)
-    return _vectors(about, checked) if about["kind"] in ("vectors", "movement") else None
+    return _vectors(about, checked) if about["kind"] in ("vectors", "movement", "notes") else None
 
 
 def dtype(about):
@@ -194,6 +195,10 @@ def back(about, outputs, inputs):
             used = inputs != inputs.dtype.type(about["padding"])
             used = used if inputs.ndim == 2 else used.any(axis=-1)
         return {name: np.where(used, np.array(about["labels"])[outputs.argmax(axis=-1)], ""), "lengths": used.sum(axis=1)}
+    if kind == "notes":
+        used = (inputs != np.float32(about["padding"])).any(axis=-1)
+        sounds = ((outputs > 0) & can_sound(about["keys"])).astype(np.int64)
+        return {name: np.where(used[:, :, None], sounds, -1), "lengths": used.sum(axis=1)}
     if kind == "real":
         return {name: outputs[:, 0].astype(np.float32)}
     if kind == "vectors":
@@ -224,4 +229,5 @@ _FRONTS = {  # by the kind of input
     "images": _image_sequences,
     "constant": _constant,
     "movement": _features,
+    "notes": _vectors,
 }

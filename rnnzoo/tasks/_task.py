@@ -33,6 +33,7 @@ class Task:
             of the input's and the answer's descriptions.
         likelihood: where the probability of the answers that came is judged, of "each" for itself or of all of them
             "joined" into one text; else `None`.
+        unit: what of an answer such a probability is of: a character, or a frame of music.
         drawn: whether answers are drawn rather than right or wrong, so that nothing but their probability is judged.
         specimen: the options of `rnnzoo.generate` by which a model card shows what the weights write; `None`: it does not.
     """
@@ -41,6 +42,7 @@ class Task:
     source = "generated"
     learns = ()
     likelihood = None
+    unit = "character"
     drawn = False
     specimen = None
 
