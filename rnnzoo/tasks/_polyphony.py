@@ -111,7 +111,7 @@ class Polyphony(SplitTask):
             return str(path), None, None, str(error)
 
     def raw_inputs(self):
-        return [invented(frames) for frames in (1, 2, 3, 5, 8, 12, 17)]
+        return [invented(frames) for frames in (1, 2, 3, 4, 5, 8, 12, 17)]
 
     def references(self):
         """The nats a frame of what is counted, on the test."""
