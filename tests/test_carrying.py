@@ -184,6 +184,7 @@ def test_what_cannot_be_truncated(name, overrides, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ended_within_an_epoch(tmp_path, monkeypatch):
     """A run goes on from the last checkpoint, and the state begins anew with the epoch: the bits are the same."""
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
@@ -225,6 +226,7 @@ def untrained(name):
     return Predictor(build(preset, seed=1), preset, task)
 
 
+@pytest.mark.slow
 def test_nats_of_a_text():
     """Of the passages as one text, wherever it is cut."""
     predictor, text = untrained("shakespeare"), "First Citizen:\nBefore we proceed any further, hear me speak.\n" * 12

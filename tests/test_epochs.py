@@ -168,6 +168,7 @@ def test_the_loss_is_that_of_training(rng):
     assert abs(figures[0] - predicted) > 1e-3
 
 
+@pytest.mark.slow
 def test_two_runs_are_bit_identical(rng):
     problem = one_number(rng)
     runs = []

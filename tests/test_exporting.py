@@ -61,7 +61,7 @@ def exports(zoo, saved_models, tmp_path_factory):
         if isinstance(raw[0], np.ndarray):  # real vectors, or pictures
             raw = task.input.tensor(raw).numpy().tolist()
             bad = [[[float("nan")] * len(raw[0][0])]] if isinstance(raw[0][0], list) else [[float("nan")] * len(raw[0])]
-            bad = None if task.input.kind == "image" else bad  # any levels are a picture
+            bad = None if task.input.kind in ("image", "images") else bad  # any levels are a picture
         if name.startswith("digit-sum") and name != "digit-sum-seq2seq":
             raw += ["0", "9" * 300]
         work[name] = {"path": str(saved_models / name / "1"), "raw": raw, "bad": bad}

@@ -88,6 +88,7 @@ def assert_same_logs(history, logs):
         np.testing.assert_allclose(values, [log[name] for log in logs], rtol=2e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_users_model_with_all_that_keras_offers(rng):
     model, twin = two_outputs(), two_outputs()
     before = model.get_weights()
@@ -356,6 +357,7 @@ def test_one_bucket_keeps_the_order(rng):
     np.testing.assert_array_equal([*batches.ravel(), *last], order)
 
 
+@pytest.mark.slow
 def test_a_bucketed_epoch_trains_on_its_batches(rng):
     model, twin = (rnnzoo.many_to_many(features=2, outputs=2, units=2, mask_value=-9.0) for _ in range(2))
     twin.set_weights(model.get_weights())

@@ -60,7 +60,7 @@ FLOORS = {
 ALLOWED = {  # what a floor may import from outside rnnzoo and the standard library
     -1: set(),
     0: {"keras", "tensorflow", "numpy"},
-    1: {"keras", "tensorflow", "numpy", "PIL", "mido", "scipy"},
+    1: {"keras", "tensorflow", "numpy", "PIL", "mido", "sacrebleu", "scipy"},
     2: {"pydantic"},
     3: {"keras", "tensorflow", "numpy", "matplotlib", "h5py"},
     4: {"keras", "tensorflow", "numpy", "matplotlib", "onnx", "onnxruntime", "ai_edge_litert"},

@@ -268,6 +268,7 @@ def test_a_folder_of_files(folder, task):
         userdata.read(Source(folder), task)
 
 
+@pytest.mark.slow
 def test_training_on_a_folder(folder):
     """Whole sequences are held out, and windows of the others are learned from."""
     (folder / "4.csv").unlink()

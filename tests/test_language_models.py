@@ -146,6 +146,7 @@ OWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(OWN))
 def test_a_text_of_your_own(name, tmp_path, monkeypatch):
     """A name a line, or one text, of which the last part is held out."""

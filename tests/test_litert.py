@@ -77,7 +77,11 @@ for folder in sorted(path for path in Path(sys.argv[2]).iterdir() if path.is_dir
     for key in [key for key in work if key.split("/")[0] == folder.name]:
         row = work[key]
         if about["decoding"]:
-            states = begin(about, read, row) if read else start(inputs=row[None])
+            if read:
+                states = begin(about, read, row)
+            else:
+                (name, facts), = about["models"]["start"]["inputs"].items()
+                states = start(**{name: padded(row, facts["shape"], about["input"].get("padding"))})
             tokens, outputs = greedy(step, states, about["decoding"])
             found[key + "/tokens"], found[key + "/greedy"] = np.array(tokens), outputs
             continue

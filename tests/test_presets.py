@@ -39,6 +39,9 @@ SEQUENCES = pytest.mark.parametrize(
     ],
 )
 
+# Pixels are allowed ninety minutes; translation, which takes half an hour, was trained on a third of a core.
+LONGER = {"mnist-pixels": 5400, "translation": 5400}
+
 
 def few(task, count=24):
     """Some training examples of different lengths."""
@@ -61,7 +64,7 @@ def test_weights_ship_whole(name):
     assert metadata["preset_sha256"] == preset.fingerprint()
     assert metadata["parameters"] == rnnzoo.build(preset).count_params()
     assert {"rnnzoo_version", "keras_version", "tensorflow_version", "seed", "dataset", "training_seconds"} <= set(metadata)
-    assert metadata["training_seconds"] < 1800
+    assert metadata["training_seconds"] < LONGER.get(name, 1800)
     assert metadata["rounded"] == preset.training.round_weights
 
 

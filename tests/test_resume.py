@@ -306,6 +306,7 @@ def test_stages_and_pretraining(name, ends, each_epoch, tmp_path):
     assert bits(run) == bits(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [2, 4])
 def test_averages_and_examples_that_are_varied(end, each_epoch, tmp_path, monkeypatch):
     """With a validation part, whose figures stand in the history; ended in the middle, and before the end is kept."""

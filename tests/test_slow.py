@@ -37,8 +37,10 @@ def test_training_reaches_what_is_expected(name, tmp_path):
 @pytest.mark.parametrize("name", LONG)
 def test_long_trainings_begin_to_learn(name, tmp_path):
     """They are better than an untrained model by far, and not yet as good as the weights that ship."""
-    preset = load_preset(name)
-    run = rnnzoo.train(name, seed=SEED, run_dir=tmp_path / name, overrides=[f"training.epochs={EPOCHS}"])
+    preset, short = load_preset(name), [f"training.epochs={EPOCHS}"]
+    if preset.training.average:  # over so few steps, the first weights would be most of it
+        short.append("training.average=0.9")
+    run = rnnzoo.train(name, seed=SEED, run_dir=tmp_path / name, overrides=short)
     untrained = rnnzoo.evaluate(Predictor(rnnzoo.build(preset, seed=SEED), preset, create_task(preset)))
     first, metric = next(iter(run.metrics)), preset.metric
     worst, found, best = (one[first][metric] for one in (untrained, run.metrics, preset.metadata()["metrics"]))

@@ -172,6 +172,7 @@ def test_a_pair_is_no_timestep(pairs):
         pairs.timestep("a")
 
 
+@pytest.mark.slow
 def test_names_of_ones_own(tmp_path):
     """With an alphabet and labels of their own, which travel with the weights."""
     rows = [f"{start}{end},{label}" for label, start in (("greek", "Παπα"), ("thai", "สม")) for end in ("α", "β", "γ", "δ")]

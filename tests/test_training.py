@@ -144,6 +144,7 @@ def test_same_seed_same_weights_bit_for_bit(name, trained_once):
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_another_seed_and_another_process(tmp_path, trained_once):
     first, other = trained_once("digit-sum").model.get_weights(), trained_weights("digit-sum", "training.seed=1")
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
@@ -206,6 +207,7 @@ def test_the_pretrained_encoder_is_frozen(trained_once):
     assert stages == {"pretraining digit-sum", "training"}
 
 
+@pytest.mark.slow
 def test_own_data(tmp_path):
     """Digit products instead of sums: another answer to the same strings, leading zeros kept."""
     lines = [f"{a}{b},{a * b}" for a in range(10) for b in range(10)]
@@ -286,6 +288,7 @@ def test_an_existing_output_is_refused(tmp_path):
     assert (tmp_path / "run" / "precious.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_force_replaces_a_run(run, tmp_path):
     shutil.copytree(run.path, tmp_path / "run")
     second = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=[*SHORT, "training.seed=5"], force=True)
@@ -302,6 +305,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert np.isfinite(rnnzoo.from_preset(tmp_path / "run" / "unfinished").scores(["1294"])).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_at_its_end_is_not_trained_again(tmp_path, monkeypatch, run):
     from rnnzoo import recipes, results
 

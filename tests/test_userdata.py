@@ -140,6 +140,7 @@ def test_the_command_line(tmp_path, monkeypatch):
         assert done.exit_code == 2 and message in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_from_before_its_preset_said_how_its_data_are_read(tmp_path):
     data = written(tmp_path, "mine.csv", "".join(f"{a}{b},{a * b}\n" for a in range(10) for b in range(10)))
     run = rnnzoo.train("digit-sum", run_dir=tmp_path / "run", data=data, overrides=["training.epochs=1"])

@@ -173,7 +173,7 @@ def hostile(task):
         }
     if kind == "number":
         return {"a number below all": [-1], "a number beyond all": [10**12], "no input": []}
-    if kind == "image":  # whatever has the right shape and type is right
+    if kind in ("image", "images"):  # whatever has the right shape and type is right
         return {"no input": []}
     row = [float("nan")] * task.input.width
     return {"no number": [[row, row] if task.input.sequence else row], "no input": []}

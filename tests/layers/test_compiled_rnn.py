@@ -101,6 +101,7 @@ def assert_same(layers, rng, dtype, mask, timesteps=TIMESTEPS, graphs=None, said
             )
 
 
+FEW = ["sequences", "backwards", "no bias, relu"]
 # What else goes these ways is compiled for each of them: together a minute and a half.
 SOME = [way if way == "whole" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
 
@@ -116,7 +117,9 @@ def test_every_mask_equals_keras(rng, compiling, way):
     assert passes == [way] * 2
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize(
+    "options", [*FEW, *(pytest.param(one, marks=pytest.mark.slow) for one in OPTIONS if one not in FEW)]
+)
 def test_every_option_equals_keras(rng, compiling, options):
     passes = compiling("shrinking")
     assert_same(twins(rng, **OPTIONS[options]), rng, "float32", a_mask("right", rng))
