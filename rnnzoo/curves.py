@@ -42,6 +42,8 @@ def draw_curve(history, path):
                     values += [value for _, value in points]
             if name == "loss" and min(values) > 0 and max(values) > _RANGE * min(values):
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # Matplotlib's own is a formula
+                axes.yaxis.set_minor_formatter("")
             for start in starts:
                 axes.axvline(start + 0.5, color=GREY, lw=0.6, ls=":")
             axes.set_title(name.replace("_", " "), fontsize=9, color=INK)

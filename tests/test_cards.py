@@ -43,6 +43,7 @@ def test_stages_and_a_large_range(tmp_path):
     draw_curve(path, tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
     assert "epoch, a dotted line where a stage begins" in found and "exact match" in found and "validation" not in found
+    assert {"100", "0.01"} <= set(found) and not any("$" in text for text in found)  # numbers, not formulas
 
 
 def test_a_card_shows_what_others_have_published(tmp_path):
