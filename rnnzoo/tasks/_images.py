@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import stat
 import warnings
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.tasks._drawn_digits import drawn_digit
+from rnnzoo.tasks._files import read_whole
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
 
@@ -223,15 +223,7 @@ def read_levels(path):
         InputError: there is no such file, or it is no picture, damaged or too large. It does not name the file.
         MissingExtraError: Pillow is not installed.
     """
-    try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)  # a pipe would be waited for
-        content = Path(path).read_bytes() if regular and os.path.getsize(path) <= MOST_BYTES else None
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("no such file") from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}") from None
-    if content is None:
-        raise InputError(f"over {MOST_BYTES:,} bytes" if regular else "no file")
+    content = read_whole(path, MOST_BYTES)
     try:
         from PIL import Image
     except ImportError:

@@ -1,13 +1,11 @@
 """MIDI files: the notes that sound at each frame of a grid, read and written."""
 
 import io
-import os
-import stat
-from pathlib import Path
 
 import numpy as np
 
 from rnnzoo.errors import InputError, MissingExtraError
+from rnnzoo.tasks._files import read_whole
 
 SUFFIXES = frozenset([".mid", ".midi"])
 NOTES = 128  # of MIDI
@@ -49,15 +47,7 @@ def read(path, quarters):
         InputError: there is no such file, it is no MIDI file, damaged, too long, or has no notes. It does not name the file.
         MissingExtraError: mido is not installed.
     """
-    try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)  # a pipe would be waited for
-        content = Path(path).read_bytes() if regular and os.path.getsize(path) <= MOST_BYTES else None
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise InputError("no such file") from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}") from None
-    if content is None:
-        raise InputError(f"over {MOST_BYTES:,} bytes" if regular else "no file")
+    content = read_whole(path, MOST_BYTES)
     mido = library()
     try:
         file = mido.MidiFile(file=io.BytesIO(content))

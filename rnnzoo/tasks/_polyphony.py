@@ -8,7 +8,7 @@ import numpy as np
 from rnnzoo import data
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.tasks._notes import KEYS, LOWEST, PADDING, NotesAnswer, NotesInput, frames_of, started, texts_of
-from rnnzoo.tasks._task import Examples, SplitTask
+from rnnzoo.tasks._task import Examples, SplitTask, windows
 
 COMMIT = "2f8c2b817050206397458dfd1f5a25ce8a32fe65"
 # What the three parts are called in the files: to learn from, for choices, and held out.
@@ -67,15 +67,7 @@ class Polyphony(SplitTask):
 
     def cut(self, examples):
         """Windows of pieces, the last one of each ending with it; whole pieces where they are not cut."""
-        if not self.window:
-            return examples
-        inputs, answers = [], []
-        for frames, texts in zip(examples.inputs, examples.answers, strict=True):
-            last = max(len(frames) - self.window, 0)
-            for start in [*range(0, last, self.window), last]:
-                inputs.append(frames[start : start + self.window])
-                answers.append(texts[start : start + self.window])
-        return Examples(inputs, answers)
+        return windows(examples, self.window, self.window) if self.window else examples
 
     def augment(self, inputs, targets, weights, rng):
         """Transposes each piece by as many semitones as are drawn."""

@@ -195,6 +195,17 @@ def learned_labels(training, *others):
     return labels
 
 
+def windows(examples, size, step):
+    """Windows of long sequences with an answer at every timestep, one every so many; the last one of each ends with it."""
+    inputs, answers = [], []
+    for sequence, answer in zip(examples.inputs, examples.answers, strict=True):
+        last = max(len(sequence) - size, 0)
+        for start in [*range(0, last, step), last]:
+            inputs.append(sequence[start : start + size])
+            answers.append(answer[start : start + size])
+    return Examples(inputs, answers)
+
+
 def no_longer_than(task, examples, timesteps):
     """The examples of at most so many timesteps.
 

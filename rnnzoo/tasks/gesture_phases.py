@@ -18,7 +18,7 @@ from rnnzoo.tasks._movement import (
     synthetic,
 )
 from rnnzoo.tasks._scores import accuracy, macro_f1
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, Task, windows
 
 ARCHIVE = data.DataFile(
     "video_frames/gesture_phase_dataset.zip",
@@ -93,13 +93,7 @@ class GesturePhases(Task):
 
     def cut(self, examples):
         """Windows of examples; the last one of each ends with it."""
-        inputs, answers = [], []
-        for frames, phases in zip(examples.inputs, examples.answers, strict=True):
-            last = max(len(frames) - self.window, 0)
-            for start in [*range(0, last, self.step), last]:
-                inputs.append(frames[start : start + self.window])
-                answers.append(phases[start : start + self.window])
-        return Examples(inputs, answers)
+        return windows(examples, self.window, self.step)
 
     def augment(self, inputs, targets, weights, rng):
         """Mirrors about half of the movements, and adds noise to all features."""
