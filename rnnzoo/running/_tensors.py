@@ -5,6 +5,7 @@ import numpy as np
 from rnnzoo.tasks._notes import can_sound
 from rnnzoo.tasks._pairs import pair_table
 from rnnzoo.tasks._tokens import features, rows_of, tokens
+from rnnzoo.tasks._vectors import filled_up
 from rnnzoo.tasks._words import words
 
 # Kinds of inputs that become token ids, padded with 0.
@@ -28,7 +29,7 @@ def front(about, checked):
 def raw(about, checked):
     """Checked inputs as a SavedModel takes them: vectors or pictures as one padded array; `None` of any others."""
     if about["kind"] == "images":
-        return _filled_up(checked, checked[0].shape[1:], 0, np.uint8)
+        return filled_up(checked, checked[0].shape[1:], 0, np.uint8)
     return _vectors(about, checked) if about["kind"] in ("vectors", "movement", "notes") else None
 
 
@@ -122,11 +123,11 @@ def _constant(about, words):
 def _vectors(about, vectors):
     if about["padding"] is None or not about["sequence"]:
         return np.array(vectors, np.float32).reshape(len(vectors), *[-1] * about["sequence"], about["width"])
-    return _filled_up(vectors, [about["width"]], about["padding"])
+    return filled_up(vectors, [about["width"]], about["padding"])
 
 
 def _features(about, movements):
-    return _filled_up([_features_of(about, one) for one in movements], [about["features"]], about["padding"])
+    return filled_up([_features_of(about, one) for one in movements], [about["features"]], about["padding"])
 
 
 def _features_of(about, frames):
@@ -155,15 +156,7 @@ def _images(about, images):
 
 
 def _image_sequences(about, sequences):
-    return _filled_up([_images(about, pictures) for pictures in sequences], about["shape"], about["padding"])
-
-
-def _filled_up(rows, shape, padding, dtype=np.float32):
-    """Arrays (timesteps, *shape) as one, (batch, timesteps, *shape), the shorter ones filled up at the end."""
-    padded = np.full((len(rows), max(map(len, rows), default=0), *shape), padding, dtype)
-    for row, one in zip(padded, rows, strict=True):
-        row[: len(one)] = one
-    return padded
+    return filled_up([_images(about, pictures) for pictures in sequences], about["shape"], about["padding"])
 
 
 def named(about, values):

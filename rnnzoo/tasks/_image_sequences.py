@@ -9,6 +9,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.tasks._images import DRAWN, SCALE, SIDE, ImageInput
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
+from rnnzoo.tasks._vectors import filled_up
 
 
 class ImageSequenceInput(ImageInput):
@@ -88,10 +89,7 @@ class ImageSequenceInput(ImageInput):
 
     def tensor(self, checked):
         """A list of what `check` returned -> uint8 (batch, timesteps, 28, 28), padded at the end with zeros."""
-        padded = np.zeros((len(checked), max(map(len, checked), default=0), SIDE, SIDE), np.uint8)
-        for row, one in zip(padded, checked, strict=True):
-            row[: len(one)] = one
-        return tf.constant(padded)
+        return tf.constant(filled_up(checked, [SIDE, SIDE], 0, np.uint8))
 
     def steps(self, checked):
         """How many timesteps one checked input takes."""

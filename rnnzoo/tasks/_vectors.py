@@ -98,10 +98,7 @@ class VectorInput:
         """A list of what `check` returned -> float32 (batch, ..., width), padded at the end where that can be told."""
         if not self.pads:
             return tf.constant(np.array(checked, np.float32).reshape(len(checked), *[-1] * self.sequence, self.width))
-        padded = np.full((len(checked), max(map(len, checked), default=0), self.width), self.mask_value, np.float32)
-        for row, one in zip(padded, checked, strict=True):
-            row[: len(one)] = one
-        return tf.constant(padded)
+        return tf.constant(filled_up(checked, [self.width], self.mask_value))
 
     def steps(self, checked):
         """How many timesteps one checked input takes."""
@@ -225,6 +222,14 @@ class VectorAnswer:
         outputs = np.asarray(named[self.name], np.float32)
         rows = outputs if self.per_timestep else outputs[:, None]
         return [self.of_rows(tuple(tuple(map(decimal, vector)) for vector in row)) for row in rows]
+
+
+def filled_up(rows, shape, padding, dtype=np.float32):
+    """Arrays (timesteps, *shape) as one, (batch, timesteps, *shape), the shorter ones filled up at the end."""
+    padded = np.full((len(rows), max(map(len, rows), default=0), *shape), padding, dtype)
+    for row, one in zip(padded, rows, strict=True):
+        row[: len(one)] = one
+    return padded
 
 
 def parse(value, sequence, expected):
