@@ -17,6 +17,7 @@ from rnnzoo.checkpoints import Checkpoints, Position, finite
 from rnnzoo.epochs import CompiledEpochs, CompiledScores, make_loss, make_optimizer, steps_per_epoch
 from rnnzoo.errors import InputError, TrainingError
 from rnnzoo.files import remove
+from rnnzoo.layers import SimpleRNN
 from rnnzoo.registry import factory_arguments, load_preset
 from rnnzoo.rounding import RoundingRefused, round_to, round_weights
 from rnnzoo.tasks._task import key, no_longer_than
@@ -212,6 +213,11 @@ def prepare(preset, model, task, examples, optimizer=None):
     With an optimizer of its own, or one that goes on from a stage before. Of recipes with `truncate`, the `CarriedEpochs`.
     """
     recipe = preset.training
+    recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, SimpleRNN)]
+    if recipe.keep_gradient and not recurrent:
+        raise InputError(f"{preset.name}: training.keep_gradient: there is no recurrent layer")
+    for layer in recurrent:
+        layer.keep_gradient = recipe.keep_gradient or 0.0
     if recipe.truncate:
         model, *arrays, how = _joined(preset, model, task, examples)
         optimizer = optimizer or make_optimizer(recipe, steps_of(len(arrays[0]), how["batch_size"], recipe.truncate))

@@ -48,7 +48,9 @@ class Curriculum(BaseModel):
 class Training(BaseModel):
     """The recipe.
 
-    The rate of recurrent kernels, whose every change adds up over the timesteps, is multiplied by `recurrent_rate`.
+    The rate of recurrent kernels, whose every change adds up over the timesteps, is multiplied by `recurrent_rate`, and
+    `keep_gradient` is the weight of a penalty on gradients whose norm changes on their way back through time (Pascanu et al.
+    2013; see `rnnzoo.layers.SimpleRNN`).
     Gradients are clipped by their global norm (Pascanu et al. 2013) or each number of theirs by its value. `average` is the
     decay of an exponential moving average of the weights, which takes their place at the end (Polyak and Juditsky 1992).
     With `augment` the task varies its training examples anew for every epoch. With `balance` a label that occurs so many
@@ -69,6 +71,7 @@ class Training(BaseModel):
     warmup_epochs: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)
     clip_value: float | None = Field(None, gt=0)
+    keep_gradient: float | None = Field(None, gt=0)
     average: float | None = Field(None, gt=0, lt=1)
     augment: bool = False
     label_smoothing: float | None = Field(None, gt=0, lt=1)

@@ -4,7 +4,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from rnnzoo.errors import InputError
 from rnnzoo.layers import _loops
+from rnnzoo.layers._keeping import kept
 from rnnzoo.layers._recurrence import recurrence
 
 # Up to this many timesteps the loop is written out in the graph where it is not compiled. Past it the graph grows (and
@@ -32,14 +34,26 @@ class SimpleRNN(keras.layers.SimpleRNN):
     does it.
 
     Weights: `kernel` (features, units), `recurrent_kernel` (units, units), `bias` (units,).
+
+    Where `keep_gradient` is set, and not 0, training has a penalty of that weight on gradients whose norm changes from a
+    timestep to the one before (Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural networks").
+    It is an attribute and no argument: it belongs to a training and not to the layer that is saved.
     """
+
+    keep_gradient = 0.0
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         state = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state  # (batch, units)
         timesteps = sequences.shape[1]
         drops = training and (self.cell.dropout > 0 or self.cell.recurrent_dropout > 0)
         plain_mask = mask is None or len(mask.shape) == 2
-        if (training or _loops.within_xla()) and plain_mask and self._compiles(sequences, mask):
+        keeps = training and self.keep_gradient
+        if keeps and not (plain_mask and self._knows(sequences)):
+            raise InputError(
+                f"{self.name}: keep_gradient needs a tf.function, timesteps that are known (2 or more), one of the activations "
+                f"{', '.join(_loops.ACTIVATIONS)}, no recurrent dropout, a TensorFlow that has XLA, and no GPU"
+            )
+        if keeps or ((training or _loops.within_xla()) and plain_mask and self._compiles(sequences, mask)):
             return self._compiled(sequences, state, mask, training)
         if timesteps and (self.unroll or timesteps <= UNROLLED_TIMESTEPS) and not drops and plain_mask:
             return self._unrolled(sequences, state, mask)
@@ -47,22 +61,28 @@ class SimpleRNN(keras.layers.SimpleRNN):
 
     def _compiles(self, sequences, mask):
         """Whether a training pass over these runs compiled, or one that is a part of what XLA compiles whole."""
+        if not self._knows(sequences):
+            return False
+        timesteps, features = sequences.shape[1:]
+        able = timesteps > UNROLLED_TIMESTEPS or timesteps * self.units * (features + self.units) >= WORTH_COMPILING
+        if able and mask is None and (sequences.shape[0] or 0) * self.units**2 >= WHOLE_PRODUCTS:
+            _loops.ask_for_tensorflow()
+            return False
+        return able
+
+    def _knows(self, sequences):
+        """Whether `recurrence` can make a pass over these."""
         cell, timesteps, features = self.cell, sequences.shape[1], sequences.shape[2]
         if not isinstance(sequences, tf.Tensor) or tf.executing_eagerly() or not timesteps or timesteps < 2 or not features:
             return False
-        able = (
-            (timesteps > UNROLLED_TIMESTEPS or timesteps * self.units * (features + self.units) >= WORTH_COMPILING)
-            and sequences.dtype in (tf.float32, tf.float64)
+        return (
+            sequences.dtype in (tf.float32, tf.float64)
             and _name(cell.activation) in _loops.ACTIVATIONS
             and cell.recurrent_dropout == 0
             # The loops were measured on CPUs alone.
             and not tf.config.list_logical_devices("GPU")
             and tf.test.is_built_with_xla()
         )
-        if able and mask is None and (sequences.shape[0] or 0) * self.units**2 >= WHOLE_PRODUCTS:
-            _loops.ask_for_tensorflow()
-            return False
-        return able
 
     def _compiled(self, sequences, state, mask, training):
         """The pass of `_recurrence.recurrence`, its results in Keras's form."""
@@ -73,7 +93,11 @@ class SimpleRNN(keras.layers.SimpleRNN):
             sequences, mask = tf.reverse(sequences, [1]), None if mask is None else tf.reverse(mask, [1])
         mask = None if mask is None else tf.cast(mask, tf.bool)
         weights = [None if w is None else ops.convert_to_tensor(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
-        states, final = recurrence(sequences, state, *weights, mask, _name(cell.activation), self.return_sequences)
+        activation, keeps = _name(cell.activation), training and self.keep_gradient
+        states, final = recurrence(sequences, state, *weights, mask, activation, self.return_sequences or bool(keeps))
+        if keeps:
+            states, final = kept(states, final, weights[1], mask, activation, self.keep_gradient)
+            states = states if self.return_sequences else None
         output, outputs = final, None if states is None else tf.transpose(states, [1, 0, 2])
         if mask is not None:
             zeros = tf.zeros_like(final)
