@@ -50,8 +50,8 @@ class SimpleRNN(keras.layers.SimpleRNN):
         keeps = training and self.keep_gradient
         if keeps and not (plain_mask and self._knows(sequences)):
             raise InputError(
-                f"{self.name}: keep_gradient needs a tf.function, timesteps that are known (2 or more), one of the activations "
-                f"{', '.join(_loops.ACTIVATIONS)}, no recurrent dropout, a TensorFlow that has XLA, and no GPU"
+                f"{self.name}: keep_gradient needs a tf.function, timesteps that are known (2 or more), one of the "
+                f"activations {', '.join(_loops.ACTIVATIONS)}, no recurrent dropout, a TensorFlow that has XLA, and no GPU"
             )
         if keeps or ((training or _loops.within_xla()) and plain_mask and self._compiles(sequences, mask)):
             return self._compiled(sequences, state, mask, training)

@@ -1,5 +1,7 @@
 """The penalty on gradients that vanish or explode, against itself written with TensorFlow's own gradients."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def plainly(x, mask, kernel, recurrent, bias, activation, sequences):
     with tf.GradientTape() as outer:
         for b in range(len(x)):
             used = np.flatnonzero(mask[b])
-            for before, t in zip(used[:-1], used[1:], strict=True):
+            for before, t in itertools.pairwise(used):
                 d_z = tape.gradient(total, pre[b, t])
                 if np.any(d_z):
                     back = (d_z @ tf.transpose(recurrent)) * slope(activate(pre[b, before]))
@@ -137,9 +139,9 @@ def test_what_it_cannot_do_is_a_line(rng):
     x = rng.normal(size=(BATCH, TIMESTEPS, FEATURES)).astype("float32")
     layer.build(x.shape)
     layer.backward_layer.keep_gradient = 1.0
-    with pytest.raises(rnnzoo.InputError, match="keep_gradient needs .*one of the activations linear, relu, sigmoid, tanh"):
+    with pytest.raises(rnnzoo.InputError, match=r"keep_gradient needs .*one of the activations linear, relu, sigmoid, tanh"):
         tf.function(lambda: layer(x, training=True), autograph=False)()
     layer(x)  # and is none where nothing is trained
     preset = rnnzoo.load_preset("seven-segment", ["training.keep_gradient=1"])
-    with pytest.raises(rnnzoo.InputError, match="training.keep_gradient: there is no recurrent layer"):
+    with pytest.raises(rnnzoo.InputError, match=r"training\.keep_gradient: there is no recurrent layer"):
         rnnzoo.train(preset)
