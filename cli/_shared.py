@@ -17,27 +17,6 @@ def overrides(example):
     return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)
 
 
-def own_data(function):
-    """`--data FILE` and how it is read: `--columns`, `--skip-bad`."""
-    options = [
-        click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            help="Examples of your own: CSV, TSV or JSONL of inputs and answers, or what the preset reads (CoNLL columns).",
-        ),
-        click.option(
-            "--columns",
-            metavar="INPUT,ANSWER",
-            callback=_columns,
-            help="What the header of --data calls the two, where it is not plain.",
-        ),
-        click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that are wrong, and count them."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 def _columns(context, parameter, value):
     if value is None:
         return None
@@ -45,6 +24,26 @@ def _columns(context, parameter, value):
     if len(names) != 2 or not all(names):
         raise click.BadParameter(f"'{value}': expected two names with a comma between them, for example text,label")
     return tuple(names)
+
+
+columns_option = click.option(
+    "--columns",
+    metavar="INPUT,ANSWER",
+    callback=_columns,
+    help="What the header of --data calls the two, where it is not plain.",
+)
+skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that are wrong, and count them.")
+
+
+def own_data(function):
+    """`--data FILE` and how it is read: `--columns`, `--skip-bad`."""
+    data = click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Examples of your own: CSV, TSV or JSONL of inputs and answers, or what the preset reads (CoNLL columns); a "
+        "folder or a pattern ('parts/*.csv') of such files; or a folder that `rnnzoo data pack` wrote.",
+    )
+    return data(columns_option(skip_bad_option(function)))
 
 
 def needs_data(data, **options):

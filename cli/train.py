@@ -32,12 +32,17 @@ from rnnzoo.runs import check_resumable
 @click.option(
     "--valid", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share of --data that is held out; 0.2."
 )
+@click.option(
+    "--stream/--no-stream",
+    default=None,
+    help="Read --data from its files in every epoch, so that it need not fit into memory; where it is large if not given.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The run folder; a new one under runs/ if not given.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run that was interrupted.")
 @force
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @as_json
-def command(preset, seed, overrides, data, columns, skip_bad, valid, output, resume, force, tensorboard, as_json):
+def command(preset, seed, overrides, data, columns, skip_bad, valid, stream, output, resume, force, tensorboard, as_json):
     """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it.
 
     Ctrl-C ends it after the current step; --resume RUN goes on with what was ended, by that or in any other way, to the same
@@ -46,7 +51,7 @@ def command(preset, seed, overrides, data, columns, skip_bad, valid, output, res
     import rnnzoo
 
     # What is wrong is said before TensorFlow is imported.
-    needs_data(data, columns=columns, skip_bad=skip_bad, valid=valid)
+    needs_data(data, columns=columns, skip_bad=skip_bad, valid=valid, stream=stream)
     if resume is not None:
         given = {"a PRESET": preset, "--seed": seed, "--set": overrides, "--data": data, "-o": output}
         given |= {"--force": force, "--tensorboard": tensorboard}
@@ -70,6 +75,7 @@ def command(preset, seed, overrides, data, columns, skip_bad, valid, output, res
                 data=data,
                 columns=columns,
                 skip_bad=skip_bad,
+                stream=stream,
                 **({} if valid is None else {"valid": valid}),
                 overrides=overrides,
                 force=force,

@@ -30,6 +30,7 @@ _HOMES = {
     "train": "training",
     "resume": "training",
     "fit": "fitting",
+    "pack": "packing",
     "evaluate": "evaluating",
     "generate": "generating",
     "Predictor": "predicting",

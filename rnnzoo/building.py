@@ -148,16 +148,26 @@ def as_taught(preset, model, task, checked, answers):
         The model, or its twin on the same weights; its inputs, an array or a dict of arrays; the targets; and how much each
         counts.
     """
+    return taught_twin(preset, model), *taught_arrays(preset, model, task, checked, answers)
+
+
+def taught_twin(preset, model):
+    """The model as it is trained: itself, or its twin on the same weights that is given the targets."""
+    module = architecture_module(preset.architecture)
+    return module.teacher_forced(model) if hasattr(module, "teacher_forced") else model
+
+
+def taught_arrays(preset, model, task, checked, answers):
+    """The inputs, the targets and their weights of `as_taught`."""
     inputs = task.input.front(task.input.tensor(checked)).numpy()
     targets, weights = task.answer.targets(answers)
-    module = architecture_module(preset.architecture)
-    if hasattr(module, "teacher_forced"):
-        return module.teacher_forced(model), {"inputs": inputs, "target": targets}, targets, weights
+    if hasattr(architecture_module(preset.architecture), "teacher_forced"):
+        return {"inputs": inputs, "target": targets}, targets, weights
     if "target" in {tensor.name for tensor in model.inputs}:
         # Teacher forcing: at every step the token before, beginning with the end token, which also starts a text.
         fed = np.concatenate([np.full_like(targets[:, :1], task.answer.end_token), targets[:, :-1]], axis=1)
         inputs = {"source": inputs, "target": fed * (targets != 0)}
-    return model, inputs, targets, weights
+    return inputs, targets, weights
 
 
 def load_trained(preset):

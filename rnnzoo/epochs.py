@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -208,18 +209,35 @@ class EpochData:
             batches, last = np.split(index, [plan.batches[steps].size])
             plans.append(Plan(batches.reshape(-1, self.batch_size), plan.buckets[steps], last))
 
+        ended = threading.Event()
+
         def read():
             for index in chosen:
+                if ended.is_set():
+                    return
                 # A file is read from its beginning to its end.
                 ascending, back = np.unique(np.maximum(index, 0), return_inverse=True)
                 yield tuple(np.asarray(array[ascending])[back] for array in flat if array is not None)
 
         specs = tuple(tf.TensorSpec((None, *a.shape[1:]), tf.as_dtype(a.dtype)) for a in flat if a is not None)
-        pieces = tf.data.Dataset.from_generator(read, output_signature=specs).prefetch(2)
-        for piece, its_plan in zip(pieces, plans, strict=True):
-            arrays = iter(piece)
-            full = [None if array is None else next(arrays) for array in flat]
-            yield keras.tree.pack_sequence_as(self.data, full), its_plan
+        pieces = iter(tf.data.Dataset.from_generator(read, output_signature=specs).prefetch(2))
+        try:
+            for piece, its_plan in zip(pieces, plans, strict=True):
+                arrays = iter(piece)
+                full = [None if array is None else next(arrays) for array in flat]
+                yield keras.tree.pack_sequence_as(self.data, full), its_plan
+        finally:
+            drain(pieces, ended)
+
+
+def drain(pieces, ended):
+    """Reads an iterator of `tf.data` to its end, which comes soon after `ended` is set.
+
+    One that is taken down before its Python function has returned waits for it, and holds what it needs to return.
+    """
+    ended.set()
+    for _ in pieces:
+        pass
 
 
 def fits_in_memory(arrays):

@@ -7,6 +7,7 @@ from rnnzoo.errors import InputError
 from rnnzoo.likelihood import nats
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.registry import Source
+from rnnzoo.streamed import StreamedExamples
 from rnnzoo.tasks._task import key, split
 from rnnzoo.userdata import read
 
@@ -77,12 +78,22 @@ def split_own(examples, valid=0.2, task=None):
 
 def held_out(predictor):
     """The `Examples` that a model is judged by first: the first test set's, or those held out of the user's own file."""
-    own = predictor.preset.own_data
-    return predictor.task.first_test() if own is None else read_split(own, predictor.task)[1]
+    own, data = predictor.preset.own_data, predictor.preset.data
+    if own is None:
+        return predictor.task.first_test()
+    if data.files:  # were streamed, and those held out were kept
+        return read(Source(predictor.preset.folder / data.file), predictor.task).examples
+    return read_split(own, predictor.task)[1]
 
 
-def read_split(source, task, notice=None):
-    """The two sides of `split_own` from a `Source`, which errors name; `notice` is called with lines on what was skipped."""
+def read_split(source, task, notice=None, stream=False):
+    """The two sides of `split_own` from a `Source`, which errors name; `notice` is called with lines on what was skipped.
+
+    With `stream` the first of them is a `StreamedExamples`.
+    """
+    if stream:
+        streamed = StreamedExamples(source, task, notice)
+        return streamed, streamed.held_out
     examples = _noticed(read(source, task), notice)
     try:
         return split_own(examples, source.valid, task)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo.building import architecture_module, as_taught, build, create_task
+from rnnzoo.building import architecture_module, as_taught, build, create_task, taught_arrays, taught_twin
 from rnnzoo.carrying import CarriedEpochs, CarriedScores, steps_of
 from rnnzoo.checkpoints import Checkpoints, Position, finite
 from rnnzoo.epochs import CompiledEpochs, CompiledScores, make_loss, make_optimizer, steps_per_epoch
@@ -20,6 +20,7 @@ from rnnzoo.files import remove
 from rnnzoo.layers import SimpleRNN
 from rnnzoo.registry import factory_arguments, load_preset
 from rnnzoo.rounding import RoundingRefused, round_to, round_weights
+from rnnzoo.streamed import StreamedBatches, StreamedEpochs, StreamedExamples
 from rnnzoo.tasks._task import key, no_longer_than
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
@@ -50,7 +51,8 @@ def fit(
     Args:
         preset: the `Preset`.
         task: its task.
-        own: `Examples` of the user's instead of the task's, a pair: those to train on, and those held out.
+        own: `Examples` of the user's instead of the task's, a pair: those to train on, which may be `StreamedExamples`, and
+            those held out.
         logs: a folder for TensorBoard, or `None`.
         progress: see `rnnzoo.train`.
         stage: what the progress is called.
@@ -66,7 +68,11 @@ def fit(
     """
     kept = kept or Checkpoints()
     recipe = preset.training
-    training, held_out = (task.cut(own[0]), own[1]) if own else (task.train(), task.first_test())
+    if own and isinstance(own[0], StreamedExamples):
+        training, held_out = own
+        _refuse_stream(preset)
+    else:
+        training, held_out = (task.cut(own[0]), own[1]) if own else (task.train(), task.first_test())
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
     if task.learns and task.learned is None:
@@ -123,7 +129,7 @@ def _epoch(epochs, recipe, task, done, between=None):
     """The epoch after so many others: its order, and with a curriculum its rate, follow from their number."""
     if recipe.curriculum:
         epochs.optimizer.learning_rate = _rate(recipe, done)
-    if recipe.augment:
+    if recipe.augment and epochs.arrays is not None:
         epochs.replace(*task.augment(*epochs.arrays, np.random.default_rng([recipe.seed, done, 1])))
     return epochs.run(epochs.order(np.random.default_rng([recipe.seed, done])), between)
 
@@ -218,6 +224,8 @@ def prepare(preset, model, task, examples, optimizer=None):
         raise InputError(f"{preset.name}: training.keep_gradient: there is no recurrent layer")
     for layer in recurrent:
         layer.keep_gradient = recipe.keep_gradient or 0.0
+    if isinstance(examples, StreamedExamples):
+        return _streamed(preset, model, task, examples, optimizer)
     if recipe.truncate:
         model, *arrays, how = _joined(preset, model, task, examples)
         optimizer = optimizer or make_optimizer(recipe, steps_of(len(arrays[0]), how["batch_size"], recipe.truncate))
@@ -254,15 +262,47 @@ def _taught(preset, model, task, examples):
     """What `CompiledEpochs` and `CompiledScores` take: the model as it is trained, arrays, and a dict of the rest."""
     checked = [task.input.check(raw) for raw in examples.inputs]
     model, inputs, targets, weights = as_taught(preset, model, task, checked, examples.answers)
+    lengths, ragged = _lengths(task, checked, inputs, weights)
+    how = {"batch_size": preset.training.batch_size, "correct": task.answer.correct, "lengths": lengths if ragged else None}
+    return model, inputs, targets, weights, how
+
+
+def _lengths(task, checked, inputs, weights):
+    """(examples,) timesteps that each example uses, and whether batches of about one length pay."""
     # Short sequences are not worth the compiling of several lengths.
     if isinstance(inputs, dict):  # what is written is the longer, and costs more a timestep
         lengths = np.count_nonzero(weights, axis=1)
-        ragged = "source" in inputs and lengths.max() >= LEAST_WRITTEN
-    else:
-        lengths = np.array([task.input.steps(raw) for raw in checked])
-        ragged = task.input.pads and lengths.max() >= LEAST_TIMESTEPS
-    how = {"batch_size": preset.training.batch_size, "correct": task.answer.correct, "lengths": lengths if ragged else None}
-    return model, inputs, targets, weights, how
+        return lengths, "source" in inputs and lengths.max() >= LEAST_WRITTEN
+    lengths = np.array([task.input.steps(raw) for raw in checked])
+    return lengths, task.input.pads and lengths.max() >= LEAST_TIMESTEPS
+
+
+def _refuse_stream(preset):
+    """Refuses recipes that need all examples at once."""
+    for name in ("truncate", "curriculum", "balance"):
+        if getattr(preset.training, name):
+            raise InputError(f"training.{name} needs all examples in memory, and does not go with data that is streamed")
+
+
+def _streamed(preset, model, task, stream, optimizer):
+    """The `StreamedEpochs` over examples that are read anew in every epoch."""
+    recipe = preset.training
+
+    def arrays(checked, answers, rng):
+        made = taught_arrays(preset, model, task, checked, answers)
+        return task.augment(*made, rng) if recipe.augment and rng is not None else made
+
+    batches = StreamedBatches(
+        stream,
+        arrays,
+        functools.partial(_lengths, task),
+        batch_size=recipe.batch_size,
+        pads=task.input.pads,
+        padding=getattr(task.input, "mask_value", None) or 0,
+    )
+    twin = taught_twin(preset, model)
+    optimizer = optimizer or make_optimizer(recipe, batches.steps)
+    return StreamedEpochs(twin, make_loss(preset), optimizer, batches, correct=task.answer.correct)
 
 
 def _joined(preset, model, task, examples):
@@ -336,6 +376,8 @@ def _round(model, recipe):
 
 
 def _examples_sha256(examples):
+    if isinstance(examples, StreamedExamples):
+        return examples.sha256
     if not any(isinstance(raw, np.ndarray) for raw in examples.inputs):
         return hashlib.sha256(json.dumps([examples.inputs, examples.answers]).encode()).hexdigest()
     digest = hashlib.sha256(json.dumps([[raw.shape for raw in examples.inputs], examples.answers]).encode())

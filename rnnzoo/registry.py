@@ -98,24 +98,31 @@ class Published(BaseModel):
 class Data(BaseModel):
     """The user's own examples that a run is trained on: a copy of the file (or folder) in the run's folder.
 
-    `valid` is the share of the distinct inputs that is held out, `skip_bad` whether rows that are wrong are left out, and
-    `columns` what the columns of the input and the answer are called.
+    Where they are streamed, the copy is of those held out alone: the others stay where they are, and `files` is their path
+    or pattern and `sha256` what was there. `valid` is the share of the distinct inputs that is held out, `skip_bad` whether
+    rows that are wrong are left out, and `columns` what the columns of the input and the answer are called.
     """
 
     model_config = _STRICT
     file: str = Field(pattern=rf"^{DATA}(\.[a-z0-9]+)?$")
+    files: str | None = None
+    sha256: str | None = None
     valid: float = Field(0.2, gt=0, lt=1)
     skip_bad: bool = False
     columns: tuple[str, str] | None = None
 
 
 class Source(NamedTuple):
-    """A user's file of examples, and how it is read and split; see `Data`."""
+    """A user's file of examples, and how it is read and split; see `Data`.
+
+    The path may be a folder or a pattern (`parts/*.csv`), too; `sha256` is that of all files where they are streamed.
+    """
 
     path: Path
     valid: float = 0.2
     skip_bad: bool = False
     columns: tuple[str, str] | None = None
+    sha256: str | None = None
 
 
 class Twin(BaseModel):
@@ -157,14 +164,18 @@ class Preset(BaseModel):
         """The `Source` of the user's examples that a run was trained on, or `None`."""
         if self.data is None:
             return None
-        return Source(self.folder / self.data.file, self.data.valid, self.data.skip_bad, self.data.columns)
+        path = Path(self.data.files) if self.data.files else self.folder / self.data.file
+        return Source(path, self.data.valid, self.data.skip_bad, self.data.columns, self.data.sha256)
 
     def with_data(self, source):
-        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of."""
-        suffix = "" if source.path.is_dir() else source.path.suffix.lower()
+        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of, unless it is streamed."""
+        suffix = source.path.suffix.lower() if source.path.is_file() else ""
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]+", suffix) else ".csv" * source.path.is_file()
+        there = {"file": f"{DATA}{suffix}"}
+        if source.sha256:
+            there = {"file": f"{DATA}.jsonl", "files": str(source.path.absolute()), "sha256": source.sha256}
         try:
-            data = Data(file=f"{DATA}{suffix}", valid=source.valid, skip_bad=source.skip_bad, columns=source.columns)
+            data = Data(**there, valid=source.valid, skip_bad=source.skip_bad, columns=source.columns)
         except ValidationError as error:
             raise InputError(f"data: {_first_error(error, Data)}") from None
         return self.model_copy(update={"data": data})

@@ -50,8 +50,8 @@ def write_result(work, predictor, trained, kept, progress):
             for name in (PRESET, LEARNED):
                 if (work.folder / name).is_file():
                     shutil.copyfile(work.folder / name, folder / name)
-            if preset.own_data is not None:
-                path = preset.own_data.path
+            if preset.data is not None:
+                path = work.folder / preset.data.file
                 (shutil.copytree if path.is_dir() else shutil.copyfile)(path, folder / path.name)
             if (work.folder / LOGS).is_dir():
                 shutil.copytree(work.folder / LOGS, folder / LOGS)
@@ -79,9 +79,9 @@ def _metadata(predictor, trained, metrics, data, folder):
         "parameters": trained.model.count_params(),
         "dataset": {
             "name": data or preset.task,
-            "source": preset.data.file if data else predictor.task.source,
+            "source": (preset.data.files or preset.data.file) if data else predictor.task.source,
             "training_examples": trained.examples,
-            "sha256": checksum(folder / preset.data.file) if data else trained.data_sha256,
+            "sha256": checksum(folder / preset.data.file) if data and not preset.data.files else trained.data_sha256,
         },
         "metrics": metrics,
         "rounded": preset.training.round_weights and trained.rounding is None,

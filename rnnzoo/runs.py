@@ -7,6 +7,7 @@ stays one until a run that replaces it is complete.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -126,7 +127,7 @@ class Workspace:
         Args:
             run: its folder.
             preset: the text of its preset.
-            data: the path of the user's data and the name of the copy, a pair; `None` for none.
+            data: the path of the user's data, or lines of it, and the name of the copy, a pair; `None` for none.
             about: what its `state.json` is to hold.
             force: whether a run that is there is replaced.
             learned: the text of what its task has learned; `None` for nothing.
@@ -150,8 +151,12 @@ class Workspace:
             (folder / PRESET).write_text(preset, encoding="utf-8")
             names = [PRESET]
             if data is not None:
-                path, name = data
-                _copy(Path(path), folder / name)
+                what, name = data
+                if isinstance(what, (str, Path)):
+                    _copy(Path(what), folder / name)
+                else:
+                    with (folder / name).open("w", encoding="utf-8") as file:
+                        file.writelines(what)
                 names.append(name)
             if learned is not None:
                 (folder / LEARNED).write_text(learned, encoding="utf-8")
@@ -304,16 +309,20 @@ def _write_state(folder, about):
 def _own_data(run):
     """What the copy of the user's data in a complete run is called, if there is one; its preset says so."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, InputError):
-        source = load_preset(run).own_data
-        return [] if source is None else [source.path.name]
+        data = load_preset(run).data
+        return [] if data is None else [data.file]
     return []
 
 
 def _copy(path, copy):
-    """Copies a file, or a folder with all that is in it."""
+    """Copies a file, a folder with all that is in it, or the files that a pattern matches into a folder, in their order."""
     try:
         if path.is_dir():
             shutil.copytree(path, copy)
+        elif not path.exists() and glob.has_magic(str(path)):
+            copy.mkdir()
+            for number, file in enumerate(sorted(glob.glob(str(path), recursive=True))):
+                shutil.copyfile(file, copy / f"{number:05}-{Path(file).name}")
         else:
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:

@@ -17,6 +17,7 @@ from rnnzoo.registry import Preset, Source, load_preset, override
 from rnnzoo.results import versions, write_result
 from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, resume_line
 from rnnzoo.stopping import Stop, Stopped
+from rnnzoo.streamed import StreamedExamples, is_streamed
 from rnnzoo.toml import dumps
 
 
@@ -47,6 +48,7 @@ def train(
     valid=0.2,
     columns=None,
     skip_bad=False,
+    stream=None,
     overrides=(),
     force=False,
     tensorboard=False,
@@ -73,11 +75,15 @@ def train(
         preset: a `Preset`, a name or a folder.
         seed: of initial weights and order of examples; the preset's own if `None`.
         run_dir: the folder to write; a new numbered one under `runs/` if `None`.
-        data: a file that replaces the preset's data: CSV, TSV or JSONL of inputs and answers, or what the task reads. A
-            run that was itself trained on such a file is trained on it again if `None`.
+        data: a file that replaces the preset's data: CSV, TSV or JSONL of inputs and answers, or what the task reads; or a
+            folder or a pattern of such files, or a folder of shards (`rnnzoo.pack`). A run that was itself trained on such
+            data is trained on it again if `None`.
         valid: which share of its distinct inputs is held out, drawn by a fixed seed.
         columns: what a header (or the keys of JSONL) calls the input and the answer, a pair; found by itself if `None`.
         skip_bad: whether rows of `data` that are wrong are left out; they are an error otherwise.
+        stream: whether the examples are read from their files in every epoch, so that they need not fit into memory; where
+            the files have more than 256 MiB if `None`. They stay where they are, and the run's folder has a copy of those
+            that are held out alone, by a hash of their input: at most 100,000.
         overrides: strings such as `training.epochs=5`.
         force: whether an existing run folder is replaced: an unfinished run at once, a complete one when the new one is
             complete.
@@ -99,12 +105,17 @@ def train(
     _check_tensorboard(tensorboard)
     path = next_run(preset.name) if run_dir is None else Path(run_dir)
     task = new_task(preset)
+    source = preset.own_data
     if data is not None:
         source = Source(Path(data), valid, skip_bad, None if columns is None else tuple(columns))
+    elif source is not None and source.sha256 and stream is None:
+        stream = True
+    streamed = source is not None and is_streamed(source, task, stream)
+    own = None if source is None else read_split(source, task, notice, streamed)
+    if streamed:
+        source = source._replace(sha256=own[0].sha256)
+    if data is not None:
         preset = preset.with_data(source)
-    else:
-        source = preset.own_data
-    own = None if source is None else read_split(source, task, notice)
     if task.learns:
         _learn(task, own, source)
     about = {
@@ -113,7 +124,7 @@ def train(
         "tensorboard": tensorboard,
         **versions(),
     }
-    copied = None if source is None else (source.path, preset.data.file)
+    copied = None if source is None else (own[0].held_out_lines() if streamed else source.path, preset.data.file)
     text = dumps({"name": preset.name, **preset.content()})
     work = Workspace.begin(path, text, copied, about, force, learned_text(preset, task))
     return _go_on(work, preset, task, own, progress, notice)
@@ -145,7 +156,8 @@ def resume(run_dir, *, progress=None, notice=None):
         preset = load_preset(work.folder)
         _check_tensorboard(work.about["tensorboard"])
         task = create_task(preset)
-        own = None if preset.own_data is None else read_split(preset.own_data, task)
+        streamed = preset.data is not None and preset.data.files is not None
+        own = None if preset.own_data is None else read_split(preset.own_data, task, stream=streamed)
     except BaseException:
         work.close()
         raise
@@ -204,6 +216,8 @@ def next_run(name):
 
 def _learn(task, own, source):
     """Takes from a user's examples, or from the task's own, what the task learns from them."""
+    if own is not None and isinstance(own[0], StreamedExamples):
+        own = own[0].first, own[1]
     try:
         task.learn(*([task.train()] if own is None else own))
     except InputError as error:

@@ -1,10 +1,12 @@
-"""A user's own examples, from files in the usual formats: CSV, TSV, JSONL, and what a task reads besides."""
+"""A user's own examples, from files in the usual formats: CSV, TSV, JSONL, shards, and what a task reads besides."""
 
 import csv
+import glob
 import json
 from pathlib import Path
 from typing import NamedTuple
 
+from rnnzoo import shards
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._task import Examples
 
@@ -46,10 +48,11 @@ class Row(NamedTuple):
 def read(source, task):
     """The examples of a file. Fields of CSV and TSV are text: leading zeros are kept.
 
-    By its ending a file is TSV (`.tsv`, `.tab`) without quotes, JSONL (`.jsonl`, `.ndjson`), an object or a pair a line, or
-    what the task reads (see `Task.rows`); any other is CSV. CSV and TSV have two columns, the input and the answer; or a
-    header, by which the two are found wherever they stand: its names are the task's own, one of `INPUTS` and one of
-    `ANSWERS`, or those that `source.columns` says.
+    A folder or a pattern (`parts/*.csv`) is all of its files, in the order of their names, unless the task reads folders. By
+    its ending a file is TSV (`.tsv`, `.tab`) without quotes, JSONL (`.jsonl`, `.ndjson`), an object or a pair a line, a
+    shard (`.tfrecord`; see `rnnzoo.shards`), or what the task reads (see `Task.rows`); any other is CSV. CSV and TSV have
+    two columns, the input and the answer; or a header, by which the two are found wherever they stand: its names are the
+    task's own, one of `INPUTS` and one of `ANSWERS`, or those that `source.columns` says.
 
     Args:
         source: the `Source` (see `rnnzoo.registry`).
@@ -61,35 +64,84 @@ def read(source, task):
     Raises:
         InputError: the file is missing, empty or no text, or a row is wrong; it names the file and the line.
     """
-    path, inputs, answers, skipped = Path(source.path), [], [], []
-    try:
-        for row in _rows(path, source.columns, task):
-            try:
-                if row.error:
-                    raise InputError(row.error)
-                given = task.input.check(row.input)
-                answer = task.answer.parse(_text(row.answer))
-                if task.answer.per_timestep and not task.answer.generated:
-                    _same_length(task.input.steps(given), len(answer))
-            except InputError as error:
-                if not source.skip_bad:
-                    raise InputError(f"{row.where}: {error}") from None
-                skipped.append(f"{row.where}: {error}")
-                continue
-            inputs.append(given)
-            answers.append(answer)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    inputs, answers, skipped = [], [], []
+    for given, answer in each(source, files_of(source.path, task), task, skipped.append):
+        inputs.append(given)
+        answers.append(answer)
     if not inputs:
-        what = f"nothing but bad lines, the first: {skipped[0]}" if skipped else "empty"
-        raise InputError(f"{path}: {what}; expected lines of `{task.input.name},{task.answer.name}`")
+        raise nothing_in(source.path, task, skipped)
     return Read(Examples(inputs, answers), skipped)
+
+
+def nothing_in(path, task, skipped):
+    """The `InputError` of data without a row that is right."""
+    what = f"nothing but bad lines, the first: {skipped[0]}" if skipped else "empty"
+    return InputError(f"{path}: {what}; expected lines of `{task.input.name},{task.answer.name}`")
+
+
+def each(source, files, task, skip):
+    """The examples of files one by one, as (input, answer), checked.
+
+    Args:
+        source: the `Source` that says how they are read.
+        files: their paths.
+        task: the task.
+        skip: called with a line for each row that is wrong, where `source.skip_bad`.
+
+    Raises:
+        InputError: as for `read`.
+    """
+    for path in files:
+        try:
+            for row in _rows(path, source.columns, task):
+                try:
+                    if row.error:
+                        raise InputError(row.error)
+                    given = task.input.check(row.input)
+                    answer = task.answer.parse(text_of(row.answer))
+                    if task.answer.per_timestep and not task.answer.generated:
+                        _same_length(task.input.steps(given), len(answer))
+                except InputError as error:
+                    if not source.skip_bad:
+                        raise InputError(f"{row.where}: {error}") from None
+                    skip(f"{row.where}: {error}")
+                    continue
+                yield given, answer
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+
+
+def files_of(path, task):
+    """The files that a path is: itself, those of a folder of shards, of another folder, or those that a pattern matches.
+
+    Raises:
+        InputError: there are none, or shards are not what was packed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / shards.MANIFEST).is_file():
+            return shards.check(path)
+        if task.folders:
+            return [path]
+        found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        if not found:
+            raise InputError(f"{path}: no file in it; expected files of `{task.input.name},{task.answer.name}`")
+        return found
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = [Path(file) for file in sorted(glob.glob(str(path), recursive=True)) if Path(file).is_file()]
+    if not found:
+        raise InputError(f"{path}: no file matches")
+    return found
 
 
 def _rows(path, columns, task):
     """The `Row`s of a file in the format that its ending says."""
+    if path.suffix.lower() == shards.SUFFIX:
+        yield from (Row(*row) for row in shards.rows(path))
+        return
     found = task.rows(path)
     if found is not None:
         yield from (Row(*row) for row in found)
@@ -176,12 +228,12 @@ def _keys(value, columns, names):
     return [keys[0] for keys in found]
 
 
-def _text(value):
+def text_of(value):
     """An answer as the text that a CSV has of it: a number in digits, a list with spaces, one of lists with colons."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list):
-        return " ".join(":".join(map(_text, one)) if isinstance(one, list) else _text(one) for one in value)
+    if isinstance(value, (list, tuple)):
+        return " ".join(":".join(map(text_of, one)) if isinstance(one, (list, tuple)) else text_of(one) for one in value)
     return json.dumps(value)
 
 

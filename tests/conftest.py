@@ -17,14 +17,16 @@ from rnnzoo.errors import MissingDataError
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads how many processes there are to be
 def pytest_cmdline_main(config):
-    """Has two processes share the whole suite, each a file at a time, where there are two cores and pytest-xdist."""
-    whole = config.args_source is config.ArgsSource.TESTPATHS and config.option.markexpr == "not slow"
+    """Has two processes share the whole suite, or all that is slow, where there are two cores and pytest-xdist."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS and config.option.markexpr in ("not slow", "slow")
     # One of the processes that share it must not share its part in turn.
     if not whole or "PYTEST_XDIST_WORKER" in os.environ or not config.pluginmanager.hasplugin("xdist"):
         return
     chosen = config.option.numprocesses is not None or config.option.dist != "no" or config.option.usepdb
     if not chosen and len(os.sched_getaffinity(0)) > 1:
-        config.option.numprocesses, config.option.dist = 2, "loadfile"
+        # A file at a time, whose tests share what is costly to make; of trainings, which share nothing, one at a time.
+        config.option.numprocesses = 2
+        config.option.dist = "loadfile" if config.option.markexpr == "not slow" else "worksteal"
 
 
 def pytest_configure(config):

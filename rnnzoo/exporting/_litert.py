@@ -134,7 +134,7 @@ def _whole(predictor, parts, timesteps):
     kind, own = predictor.task.input, predictor.preset.own_data
     longest = getattr(kind, "timesteps", None)  # of all sequences alike
     if longest is None:
-        inputs = _training_inputs(predictor.task, own)
+        inputs = _training_inputs(predictor, own)
         longest = max(kind.steps(kind.check(raw)) for raw in inputs)
     timesteps = max(longest, TIMESTEPS) if kind.pads else longest
     if timesteps <= MOST_TIMESTEPS:
@@ -148,8 +148,11 @@ def _whole(predictor, parts, timesteps):
     raise InputError(f"{trained}; give timesteps, up to {MOST_TIMESTEPS:,}")
 
 
-def _training_inputs(task, own):
+def _training_inputs(predictor, own):
     """What is trained on, of the `Source` `own` or of the task; where its data are absent, raw inputs as they occur."""
+    task = predictor.task
+    if own is not None and own.sha256:  # of data that is streamed, those held out are at hand
+        return held_out(predictor).inputs
     if own is not None:
         return task.cut(read_split(own, task)[0]).inputs
     try:

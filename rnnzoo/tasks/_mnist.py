@@ -39,6 +39,7 @@ class MnistTask(Task):
     """
 
     metric = "accuracy"
+    folders = True
     source = SOURCE
     layout = None
 

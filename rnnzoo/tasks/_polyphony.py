@@ -35,6 +35,7 @@ class Polyphony(SplitTask):
     unit = "frame"
     drawn = True
     metric = "exact_frames"
+    folders = True
     learns = ("keys",)
     description = "the frames of a piece so far -> the notes of the next frame"
 

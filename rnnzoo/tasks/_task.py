@@ -35,6 +35,7 @@ class Task:
             "joined" into one text; else `None`.
         unit: what of an answer such a probability is of: a character, or a frame of music.
         drawn: whether answers are drawn rather than right or wrong, so that nothing but their probability is judged.
+        folders: whether `rows` takes folders; of other tasks a folder is its files.
         specimen: the options of `rnnzoo.generate` by which a model card shows what the weights write; `None`: it does not.
     """
 
@@ -44,6 +45,7 @@ class Task:
     likelihood = None
     unit = "character"
     drawn = False
+    folders = False
     specimen = None
 
     def train(self):

@@ -54,6 +54,7 @@ class GesturePhases(Task):
 
     description = "frames of a Kinect, six points each -> the phase of a gesture that each frame is in"
     metric = "accuracy"
+    folders = True
     source = (
         "gesture phase segmentation data set (Madeo, Lima and Peres 2013) as UCI distributes it, "
         "github.com/Znmangosteen/EMOexe; UCI's page is said to name CC BY 4.0, which was not confirmed"
