@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 
-def command_line(description, results, table, run, shown, draw=None):
+def command_line(description, results, table, run, shown, draw=None, changed=None):
     """What a benchmark's script does: measures, or reads what was measured, and prints or writes the table.
 
     Args:
@@ -19,12 +19,17 @@ def command_line(description, results, table, run, shown, draw=None):
         run: a function: whether to measure a part alone -> the results.
         shown: a function: the results -> the table.
         draw: a pair of a function that takes the results and a path, and the path, of a plot that is written, too.
+        changed: a function: the results -> the same with what has changed since measured again.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a part of it; prints the table and writes nothing")
     parser.add_argument("--tables", action="store_true", help=f"measure nothing; write the table from {results.name}")
+    if changed is not None:
+        parser.add_argument("--changed", action="store_true", help="measure what has changed since alone, and keep the rest")
     arguments = parser.parse_args()
-    found = json.loads(results.read_text(encoding="utf-8")) if arguments.tables else run(arguments.quick)
+    before = getattr(arguments, "changed", False)
+    found = json.loads(results.read_text(encoding="utf-8")) if arguments.tables or before else run(arguments.quick)
+    found = changed(found) if before else found
     if arguments.quick:
         print(shown(found))
         return

@@ -127,9 +127,10 @@ def test_orders_are_drawn_and_come_back(folder, monkeypatch):
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
 
 
-@pytest.mark.parametrize(
-    ("name", "longest"), [("digit-sum", 9), ("digit-sum-running", 90), ("addition", 0), ("adding-problem", 0)]
-)
+SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in (("addition", 0), ("adding-problem", 0))]
+
+
+@pytest.mark.parametrize(("name", "longest"), [("digit-sum", 9), ("digit-sum-running", 90), *SLOW])
 def test_epochs_are_those_of_their_batches(name, longest, rng, tmp_path, monkeypatch):
     """The weights are those that Keras itself has after the same batches, padded anew; every example is in one of them."""
     monkeypatch.setattr(streamed, "STEPS", 3)
