@@ -6,6 +6,9 @@ import numpy as np
 
 from rnnzoo.errors import InputError
 
+# The share of the training examples that choices are made by where the task has no validation part.
+CHOICES = 0.2
+
 
 class Examples(NamedTuple):
     """Raw inputs, the answers that are right, and how much each counts (`None`: all alike)."""
@@ -78,6 +81,24 @@ class Task:
     def validation(self):
         """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""
         return None
+
+    def choices(self):
+        """What choices are made by, a pair of `Examples`: to learn from, and to compare by; none of `tests` is read.
+
+        They are `train` and `validation`, or where there is no validation part, what is left of `train` and a fifth of it,
+        the same one each time.
+
+        Raises:
+            InputError: there is too little to hold some of it out.
+        """
+        training, validation = self.train(), self.validation()
+        if validation is not None:
+            return training, validation
+        left, held_out = split(len(training.inputs), CHOICES, seed=0)
+        if not len(held_out):
+            count = len(training.inputs)
+            raise InputError(f"the task has {count} example{'s' * (count > 1)} to learn from, and none to compare by")
+        return training.take(left), training.take(held_out)
 
     def augment(self, inputs, targets, weights, rng):
         """Training arrays of examples, varied for one epoch, for recipes with `training.augment`.
