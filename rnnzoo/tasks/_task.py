@@ -86,7 +86,7 @@ class Task:
         """What choices are made by, a pair of `Examples`: to learn from, and to compare by; none of `tests` is read.
 
         They are `train` and `validation`, or where there is no validation part, what is left of `train` and a fifth of it,
-        the same one each time.
+        the same one each time: of its distinct inputs, or where one has several answers, of its examples.
 
         Raises:
             InputError: there is too little to hold some of it out.
@@ -94,10 +94,17 @@ class Task:
         training, validation = self.train(), self.validation()
         if validation is not None:
             return training, validation
-        left, held_out = split(len(training.inputs), CHOICES, seed=0)
-        if not len(held_out):
-            count = len(training.inputs)
+        known, sure = {}, True  # each input's first example
+        for i, raw in enumerate(training.inputs):
+            first = known.setdefault(key(raw), i)
+            sure = sure and training.answers[first] == training.answers[i]
+        firsts = list(known.values()) if sure else range(len(training.inputs))
+        held_out = [firsts[i] for i in split(len(firsts), CHOICES, seed=0)[1]]
+        if not held_out:
+            count = len(firsts)
             raise InputError(f"the task has {count} example{'s' * (count > 1)} to learn from, and none to compare by")
+        out = {key(training.inputs[i]) if sure else i for i in held_out}
+        left = [i for i, raw in enumerate(training.inputs) if (key(raw) if sure else i) not in out]
         return training.take(left), training.take(held_out)
 
     def augment(self, inputs, targets, weights, rng):
