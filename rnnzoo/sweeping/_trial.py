@@ -44,7 +44,10 @@ class Refused(Exception):
 
 
 def _run(job, say):
+    from rnnzoo.registry import Source, from_content, override
+
     began = time.perf_counter()
+    preset = override(from_content(job["name"], job["folder"], job["content"]), job["overrides"])
     if job["threads"]:
         import tensorflow as tf
 
@@ -53,9 +56,7 @@ def _run(job, say):
     from rnnzoo.evaluating import read_split, score, split_own
     from rnnzoo.predicting import Predictor
     from rnnzoo.recipes import fit
-    from rnnzoo.registry import Source, from_content, override
 
-    preset = override(from_content(job["name"], job["folder"], job["content"]), job["overrides"])
     task = new_task(preset)
     own = None
     if job["data"] is not None:
