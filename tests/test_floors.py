@@ -73,6 +73,7 @@ ALLOWED = {  # what a floor may import from outside rnnzoo and the standard libr
         "onnxruntime",
         "ai_edge_litert",
         "optuna",
+        "sklearn",
         "sqlalchemy",
         "psycopg2",
     },

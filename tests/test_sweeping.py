@@ -43,6 +43,9 @@ rate = float(values.get("training.learning_rate", 0)) + float(values.get("model.
 if (plan / "diverge").exists() and rate > 2:
     say(diverged="the loss of epoch 1, step 1 is nan")
     sys.exit()
+if (plan / "refuse").exists():
+    say(refused=["InputError", (plan / "refuse").read_text()])
+    sys.exit()
 if (plan / "fail").exists() and rate > float((plan / "fail").read_text()):
     say(failed="it does not go")
     sys.exit()
@@ -59,7 +62,7 @@ say(done={"value": rate, "metrics": {"examples": 10, "exact_match": rate}, "epoc
 time.sleep(60)
 """
 GRID = ["model.units=1,2,3", "training.batch_size=16,64"]
-DRAW, PROGRAM_OF_A_TRIAL = _report.draw, _processes.PROGRAM
+DRAW, IMPORTANCES, PROGRAM_OF_A_TRIAL = _report.draw, Study.importances, _processes.PROGRAM
 RATES = ["training.learning_rate=log:1e-4..1e-1", "model.layers=1..3"]
 
 
@@ -72,6 +75,7 @@ def plan(tmp_path, monkeypatch):
     program.write_text(PROGRAM.replace("PLAN", repr(str(folder))))
     monkeypatch.setattr(_processes, "PROGRAM", program)
     monkeypatch.setattr(_report, "draw", lambda found, key, parameter, path: path.write_bytes(b""))
+    monkeypatch.setattr(Study, "importances", lambda self: None)
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", no_sync)
     yield folder
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", no_sync)
@@ -104,8 +108,10 @@ def command(plan, *arguments):
     code = f"""
         import sys
         from pathlib import Path
-        from rnnzoo.sweeping import _processes, _sweep
+        from rnnzoo.sweeping import _processes, _report, _sweep
+        from rnnzoo.sweeping._study import Study
         _processes.PROGRAM, _sweep.LOOK = Path({str(_processes.PROGRAM)!r}), 0.1
+        _report.draw, Study.importances = lambda found, key, parameter, path: path.write_bytes(b""), lambda self: None
         from rnnzoo.cli.main import cli
         cli(["sweep", "digit-sum", *sys.argv[1:]])
     """
@@ -292,10 +298,20 @@ def test_more_trials_go_on(plan, tmp_path):
     for other in ({"seed": 2}, {"metric": "loss"}, {"pruner": "median"}):
         with pytest.raises(InputError, match="was begun with another"):
             rnnzoo.sweep("digit-sum", RATES, trials=5, output=tmp_path / "s", **{"pruner": "none", **other})
-    with pytest.raises(InputError, match="was begun with another settings"):
+    with pytest.raises(InputError, match="was begun with another settings;"):
         rnnzoo.sweep("digit-sum", RATES[:1], trials=5, output=tmp_path / "s", pruner="none")
     anew = rnnzoo.sweep("digit-sum", RATES[:1], trials=2, output=tmp_path / "s", force=True)
     assert len(anew.trials) == 2
+
+
+def test_what_nothing_came_of_is_forgotten(plan, tmp_path):
+    """A trial that is refused would be so each time: that ends the sweep, and another one may take its folder."""
+    (plan / "refuse").write_text("mine.csv, line 3: no digits")
+    with pytest.raises(InputError, match=r"line 3: no digits$"):
+        rnnzoo.sweep("digit-sum", GRID, jobs=2, output=tmp_path / "s")
+    (plan / "refuse").unlink()
+    found = rnnzoo.sweep("digit-sum", GRID[:1], output=tmp_path / "s")
+    assert len(found.trials) == 3 and not any(row["retried"] for row in found.trials)
 
 
 def test_trials_that_fail_or_diverge_are_told_with_their_reasons(plan, tmp_path):
@@ -455,6 +471,25 @@ def test_machines_share_a_sweep_and_one_is_killed(server, plan, tmp_path):
     assert not (tmp_path / "d").exists()
 
 
+def test_one_that_was_only_slow_counts_once(server, plan):
+    """Of two machines that train the same trial, since one was taken for dead, the other one's result counts."""
+    about, space = {"seed": 0, "pruner": "none", "lower": False}, parse_space(RATES)
+    address = sqlalchemy.engine.make_url(server.replace("postgresql", "postgresql+psycopg2"))
+    slow, quick = (Study(address, "slow", about, space, 1, False, 1) for _ in range(2))
+    first = slow.take()
+    assert quick.take() is None and slow.report(first, 1, 0.1)
+    time.sleep(1.5)
+    second = quick.take()
+    assert second.params == first.params and second.number != first.number
+    assert not slow.report(first, 2, 0.2)
+    slow.complete(first, 0.3, {})
+    quick.complete(second, 0.4, {})
+    assert [(row["value"], row["retried"]) for row in slow.rows()] == [(0.4, 1)] and slow.finished == 1
+    assert slow.take() is quick.take() is None
+    slow.close()
+    quick.close()
+
+
 @pytest.mark.slow
 def test_the_number_asked_for_is_the_number_finished(server, plan, tmp_path):
     """Of what is drawn, too: three machines take from one queue as fast as they can, trials and a machine are killed."""
@@ -487,6 +522,7 @@ def test_a_server_that_is_not_there_is_one_line(plan, tmp_path):
 def test_the_tables_the_plots_and_the_winner(plan, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="the extra `plot` is absent")
     monkeypatch.setattr(_report, "draw", DRAW)
+    monkeypatch.setattr(Study, "importances", IMPORTANCES)
     settings = [
         "training.learning_rate=log:1e-4..1e-1",
         "model.layers=1..3",

@@ -117,7 +117,7 @@ def _card(found, space, drawn):
     ]
     if found.importances:
         rows = [[f"`{key}`", f"{share:.0%}"] for key, share in found.importances.items()]
-        how = "The share of each in what tells the best quarter of the trials from all of them (PED-ANOVA)."
+        how = f"The share of each in how {name} varies among the complete trials (fANOVA)."
         parts.append(f"## Importance\n\n{how}\n\n" + table(["parameter", "importance"], rows))
     if drawn:
         pictures = "\n\n".join(f"![{name} over {key}]({PLOTS}/{file})" for key, file in drawn.items())

@@ -9,6 +9,7 @@ a PostgreSQL server has locks.
 
 import contextlib
 import hashlib
+import importlib.util
 import re
 import warnings
 
@@ -30,6 +31,8 @@ def check_extra(storage=None):
 
         if storage is not None:
             import psycopg2  # noqa: F401
+        if importlib.util.find_spec("sklearn") is None:  # for importances, at the end: not imported yet
+            raise ImportError(name="scikit-learn")
     except ImportError as error:
         raise MissingExtraError(f"sweeps need the package {error.name}: pip install 'rnnzoo[sweep]'") from None
 
@@ -94,25 +97,37 @@ class Study:
                     heartbeat_stale_trial_callback=self._retry,
                 )
             with self._alone(name):
-                self._study = optuna.create_study(
-                    storage=self._storage,
-                    study_name=name,
-                    direction="minimize" if about["lower"] else "maximize",
-                    pruner=_pruner(about["pruner"]),
-                    load_if_exists=True,
-                )
-                self._name, self._id = name, self._storage.get_study_id_from_name(name)
+                self._name = name
+                self._create()
                 self._begin()
+
+    def _create(self):
+        import optuna
+
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=self._name,
+            direction="minimize" if self.about["lower"] else "maximize",
+            pruner=_pruner(self.about["pruner"]),
+            load_if_exists=True,
+        )
+        self._id = self._storage.get_study_id_from_name(self._name)
 
     def _begin(self):
         known = self._study.user_attrs
+        if self._local and known.get(ABOUT, self.about) != self.about and not self.finished:
+            import optuna
+
+            optuna.delete_study(study_name=self._name, storage=self._storage)  # nothing came of it
+            self._create()
+            known = self._study.user_attrs
         if ABOUT in known:
             for key, value in self.about.items():
-                if known[ABOUT].get(key) != value:
-                    raise InputError(
-                        f"the sweep '{self._name}' was begun with another {key.replace('_', ' ')} ({known[ABOUT].get(key)}, "
-                        f"not {value}); go on with the same command, or give another -o"
-                    )
+                before = known[ABOUT].get(key)
+                if before != value:
+                    what = key.replace("_", " ") + ("" if isinstance(value, dict | list) else f" ({before}, not {value})")
+                    how = "go on with the same command, or give another -o"
+                    raise InputError(f"the sweep '{self._name}' was begun with another {what}; {how}")
         elif self._study.get_trials(deepcopy=False):
             raise InputError(f"the study '{self._name}' is not one of rnnzoo's; give another -o, or --study")
         else:
@@ -262,9 +277,9 @@ class Study:
         }
 
     def importances(self):
-        """Key -> its share in what tells the best trials from the others (PED-ANOVA, Watanabe et al. 2023), largest first.
+        """Key -> its share in how the values of the trials vary (fANOVA, Hutter et al. 2014), largest first.
 
-        `None` where there are too few trials to say, or all are alike.
+        `None` where there are too few complete trials to say, or all are alike.
         """
         import optuna
 
@@ -272,12 +287,10 @@ class Study:
             values = {trial.value for trial in self._all("COMPLETE")}
             if len(values) < 2 or len(self._all("COMPLETE")) < 4:
                 return None
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-            try:
-                found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-            except (ValueError, RuntimeError):
-                return None
-        return found if sum(found.values()) > 0 else None
+            # PED-ANOVA, which needs no scikit-learn, had of u + r, u from 1 to 9 and r below 1, r as the more important.
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {key: float(share) for key, share in found.items()} if sum(found.values()) > 0 else None
 
     def close(self):
         """Lets go of the database."""

@@ -173,7 +173,7 @@ def sweep(
         "pruner": pruner or ("none" if grid else "median"),
         "grid": grid,
         "seed": seed,
-        "data": None if source is None else checksum(source.path),
+        "data": None if source is None else _checksum(source.path),
         "valid": None if source is None else source.valid,
         **_versions(),
     }
@@ -188,8 +188,7 @@ def sweep(
         there = Study(address, study or path.resolve().name, about, space, trials, grid, grace)
         stack.callback(there.close)
         _make(path)
-        if not (path / MARKER).is_file():
-            _mark(path, about)
+        _mark(path, about)
         job = {
             "name": preset.name,
             "folder": str(preset.folder.resolve()),
@@ -268,6 +267,12 @@ def _count(space, trials, grid):
     return trials, False
 
 
+def _checksum(path):
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    return checksum(path)
+
+
 def _versions():
     versions = {f"{name}_version": importlib.metadata.version(name) for name in ("keras", "tensorflow")}
     return {"rnnzoo_version": rnnzoo.__version__, **versions}
@@ -311,8 +316,11 @@ def _open(path, force):
 
 
 def _mark(path, about):
-    with fresh_output(path / MARKER, force=True) as partial:
-        partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    """Says what the folder is, and of which sweep."""
+    text = json.dumps(about, indent=2) + "\n"
+    if not (path / MARKER).is_file() or (path / MARKER).read_text(encoding="utf-8") != text:
+        with fresh_output(path / MARKER, force=True) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 class _Told:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 
 # About so many values a trial are told of, however many epochs it has.
 TOLD = 100
@@ -44,6 +45,7 @@ class Refused(Exception):
 
 
 def _run(job, say):
+    from rnnzoo.errors import InputError
     from rnnzoo.registry import Source, from_content, override
 
     began = time.perf_counter()
@@ -59,13 +61,16 @@ def _run(job, say):
 
     task = new_task(preset)
     own = None
-    if job["data"] is not None:
-        path, valid, skip_bad, columns = job["data"]
-        source = Source(path, valid, skip_bad, None if columns is None else tuple(columns))
-        own = read_split(source, task)
-        chosen = split_own(own[0], valid, task)
-    else:
-        chosen = task.choices()
+    try:
+        if job["data"] is not None:
+            path, valid, skip_bad, columns = job["data"]
+            source = Source(Path(path), valid, skip_bad, None if columns is None else tuple(columns))
+            own = read_split(source, task)
+            chosen = split_own(own[0], valid, task)
+        else:
+            chosen = task.choices()
+    except InputError as error:
+        raise Refused(str(error)) from None
     if task.learns:
         task.learn(*chosen)
     metric, of_epochs = job["metric"], f"val_{'loss' if job['lower'] else task.metric}"
