@@ -15,7 +15,9 @@ from rnnzoo.sweeping._space import Choices
 from rnnzoo.toml import dumps
 
 RESULTS, CARD, PLOTS = "results.csv", "results.md", "plots"
-COLOURS = {"complete": "#3465a4", "pruned": "#999999"}
+BLUE, ORANGE, MID_GREY = "#3465a4", "#c4501b", "#888888"
+# So many characters of choices have room side by side.
+LINE = 45
 _INCHES, _DPI = (4.8, 3.2), 160
 
 
@@ -150,6 +152,8 @@ def draw(found, key, parameter, path):
         xs, ys = [place(row["values"][key]) for row in complete], [row["value"] for row in complete]
         if isinstance(parameter, Choices):
             axes.set_xticks(range(len(parameter.values)), parameter.values)
+            if sum(map(len, parameter.values)) > LINE:  # they would overlap
+                axes.tick_params(axis="x", labelrotation=90)
             axes.set_xlim(-0.5, len(parameter.values) - 0.5)
             for i in range(len(parameter.values)):
                 values = [y for x, y in zip(xs, ys, strict=True) if x == i]
@@ -165,13 +169,13 @@ def draw(found, key, parameter, path):
             margin = (parameter.high / parameter.low) ** 0.04 if parameter.log else (parameter.high - parameter.low) * 0.04
             ends = (parameter.low, parameter.high)
             axes.set_xlim(*((ends[0] / margin, ends[1] * margin) if parameter.log else (ends[0] - margin, ends[1] + margin)))
-        axes.scatter(xs, ys, s=22, color="#3465a4", alpha=0.7, lw=0, label="a trial", zorder=3)
+        axes.scatter(xs, ys, s=22, color=BLUE, alpha=0.7, lw=0, label="a trial", zorder=3)
         axes.scatter(
             place(found.best["values"][key]),
             found.best["value"],
             s=70,
             facecolor="none",
-            edgecolor="#c4501b",
+            edgecolor=ORANGE,
             lw=1.4,
             label="the best",
             zorder=4,
@@ -182,7 +186,7 @@ def draw(found, key, parameter, path):
                 at,
                 [0.02] * len(at),
                 s=22,
-                color="#888888",
+                color=MID_GREY,
                 marker="x",
                 lw=1,
                 label="not to its end",
