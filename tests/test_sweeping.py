@@ -545,6 +545,30 @@ def test_the_tables_the_plots_and_the_winner(plan, tmp_path, monkeypatch):
     assert not (found.path / "logs").exists()
 
 
+def test_the_winner_has_the_data_that_it_is_best_on(plan, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("digits,sum\n" + "".join(f"{n},{sum(map(int, str(n)))}\n" for n in range(20)))
+    options = {"data": path, "valid": 0.3, "output": tmp_path / "s"}
+    found = rnnzoo.sweep("digit-sum", GRID[:1], **options)
+    source = rnnzoo.load_preset(found.preset).own_data
+    assert source.path.read_bytes() == path.read_bytes() and source.valid == 0.3 and source.path.parent == found.preset
+    path.write_text("digits,sum\n1,1\n")
+    with pytest.raises(InputError, match="was begun with another data"):
+        rnnzoo.sweep("digit-sum", GRID[:1], **options)
+    # A sweep of a preset that was trained on such a file is on that file.
+    assert rnnzoo.sweep(found.preset, GRID[1:], output=tmp_path / "t").best["values"] == {"training.batch_size": "16"}
+    assert (tmp_path / "t" / "best" / "data.csv").is_file()
+
+
+def test_a_damaged_study_is_one_line(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    (tmp_path / "study.db").write_bytes(b"no database" * 100)
+    with pytest.raises(TrainingError, match=r"study\.db: file is not a database; restore it, or begin anew with --force"):
+        rnnzoo.sweep("digit-sum", GRID, output=tmp_path)
+    with pytest.raises(InputError, match="cannot have"):
+        rnnzoo.sweep("digit-sum", GRID, output=tmp_path / "what?")
+
+
 def test_without_matplotlib_there_are_no_plots(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(_report, "draw", DRAW)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -367,7 +367,9 @@ class Study:
             cause = error.__cause__ or error
             reason = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
             where = self._address if self._local else self._address.render_as_string(hide_password=True)
-            raise TrainingError(f"the study at {where}: {reason}; go on with the same command") from None
+            damaged = self._local and re.search("not a database|malformed|no such (table|column)", reason)
+            then = "restore it, or begin anew with --force" if damaged else "go on with the same command"
+            raise TrainingError(f"the study at {where}: {reason}; {then}") from None
         finally:
             optuna.logging.set_verbosity(before)
 

@@ -30,6 +30,8 @@ DATABASE, MARKER, LOCK, LOGS = "study.db", "sweep.json", "lock", "logs"
 LOOK = 1.0
 # So many trials that fail one after the other, and none that does not, end a sweep.
 HOPELESS = 3
+# So many things are heard from trials at the most before it is seen to the others.
+HEARD = 50
 
 
 class Standing(NamedTuple):
@@ -213,7 +215,8 @@ def sweep(
 
 def _finish(path, preset, space, source, there, metric, lower, notice):
     """Writes what a sweep leaves."""
-    rows = _ranked(there.rows(), lower)
+    # Others wait or run where another machine has asked for more of them.
+    rows = _ranked([row for row in there.rows() if row["state"] not in ("waiting", "running")], lower)
     if rows[0]["state"] != COMPLETE:
         raise TrainingError(f"{path}: none of the {len(rows)} trials came to its end; the first: {_why(rows)}")
     importances = there.importances()
@@ -291,7 +294,9 @@ def _next_folder(name):
 
 
 def _refuse(path):
-    """Refuses a folder that is there, unless it is empty, or a sweep's."""
+    """Refuses a folder that is there, unless it is empty, or a sweep's, and names that no address can hold."""
+    if set("?{}") & set(str(path.resolve())):
+        raise InputError(f"{path}: the path of a sweep cannot have ?, {{ or }} in it")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (MARKER, LOCK)):
         raise InputError(f"{path}: a folder that is no sweep (it holds no {MARKER}); give another output")
 
@@ -377,7 +382,7 @@ class _Runner:
                     return
             with contextlib.suppress(queue.Empty):
                 self._hear(*self._heard.get(timeout=0.2))
-                while True:
+                for _ in range(HEARD):
                     self._hear(*self._heard.get_nowait())
             if time.monotonic() - self._beaten > self.study.grace / 6:
                 self.study.beat()
@@ -436,7 +441,8 @@ class _Runner:
         """Ends a sweep of which nothing but failures came."""
         states = [row for row in self.study.rows() if row["state"] not in ("waiting", "running")]
         if len(states) >= min(HOPELESS, self.study.trials) and all(row["state"] == FAILED for row in states):
-            raise TrainingError(f"the first {len(states)} trials failed, and none came to its end: {_why(states)}")
+            then = "when that is mended, begin anew (--force, or with --storage another --study)"
+            raise TrainingError(f"the first {len(states)} trials failed, and none came to its end: {_why(states)}; {then}")
 
 
 _ANSWERS = {"epoch", "done", "diverged", "failed", "refused"}
