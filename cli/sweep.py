@@ -159,7 +159,7 @@ def _drawn(standing, height):
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left", title_style="")
     table.title = f"{standing.finished} of {standing.total} trials finished ({states})"
-    for column in ("trial", "values", standing.metric.replace("_", " "), "state", "epoch"):
+    for column in ("trial", "values", standing.metric.replace("_", " "), "state", "epoch", "then"):
         table.add_column(column, justify="left" if column in ("values", "state") else "right", overflow="fold")
     sign = 1 if standing.lower else -1
     done = [row for row in standing.rows if row["state"] == "complete"]
@@ -170,6 +170,8 @@ def _drawn(standing, height):
         epoch = row.get("epochs") or row["epoch"]
         of = f"/{row['of']}" if row["state"] == "running" and row["of"] else ""
         value = "" if row["value"] is None else f"{row['value']:.4g}"
-        cells = (str(row["number"]), shown(row), value, row["state"], "" if epoch is None else f"{epoch}{of}")
+        # What is looked at after each epoch may be another figure than the metric: a loss, a share of tokens.
+        values = (value, "") if row["state"] == "complete" else ("", value)
+        cells = (str(row["number"]), shown(row), values[0], row["state"], "" if epoch is None else f"{epoch}{of}", values[1])
         table.add_row(*map(Text, cells), style="bold" if done and row is done[0] else None)
     return table

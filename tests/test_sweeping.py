@@ -734,3 +734,25 @@ def test_machines_share_a_sweep_of_models(server, tmp_path):
     rows = json.loads(out)["trials"]
     assert sorted(row["values"]["model.units"] for row in rows) == ["1", "2", "3"]
     assert all(row["state"] == "complete" for row in rows) and sum(row["retried"] for row in rows) == 1
+
+
+def test_the_table_while_it_runs():
+    """What runs and the best so far, as many as the terminal has room for."""
+    from rich.console import Console
+
+    from rnnzoo.cli.sweep import _drawn
+
+    row = {"values": {"model.units": "8"}, "why": None, "of": 20, "epoch": 3}
+    rows = [{**row, "number": n, "state": "complete", "value": n / 100, "epochs": 20} for n in range(90)]
+    rows += [
+        {**row, "number": 90, "state": "running", "value": 0.123},
+        {**row, "number": 91, "state": "waiting", "value": None},
+    ]
+    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(_drawn(rnnzoo.sweeping.Standing("exact_match", False, 92, 90, rows), 24))
+    console.file.close()
+    lines = console.export_text().splitlines()
+    assert lines[0].strip() == "90 of 92 trials finished (90 complete, 1 running, 1 waiting)"
+    assert lines[1].split() == ["trial", "values", "exact", "match", "state", "epoch", "then"] and len(lines) <= 24
+    assert lines[3].split() == ["90", "model.units=8", "running", "3/20", "0.123"]
+    assert lines[4].split() == ["89", "model.units=8", "0.89", "complete", "20"]
