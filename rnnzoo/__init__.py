@@ -29,6 +29,7 @@ _HOMES = {
     "decode": "decoding",
     "train": "training",
     "resume": "training",
+    "sweep": "sweeping",
     "fit": "fitting",
     "pack": "packing",
     "evaluate": "evaluating",

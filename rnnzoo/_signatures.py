@@ -26,19 +26,36 @@ def task_arguments(task):
     return _arguments(found.args) if found else {}
 
 
+@functools.cache
+def task_metric(task):
+    """The name of the metric that a task counts right answers by."""
+    return _found_in(PACKAGE / f"tasks/{task}.py", task.title().replace("_", ""), _metric)
+
+
+def _metric(node):
+    named = isinstance(node, ast.Assign) and [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return ast.literal_eval(node.value) if named == ["metric"] else None
+
+
 def _constructor(path, name):
     """The `__init__` of a class, looked up along its first base as Python would."""
+    return _found_in(path, name, lambda node: node if getattr(node, "name", None) == "__init__" else None)
+
+
+def _found_in(path, name, find):
+    """What a function finds in one of the statements of a class, looked up along its first base as Python would."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     cls = _node(tree, ast.ClassDef, name)
     for node in cls.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            return node
+        found = find(node)
+        if found is not None:
+            return found
     for base in cls.bases:
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == base.id:
-                return _constructor(path, base.id)
+                return _found_in(path, base.id, find)
             if isinstance(node, ast.ImportFrom) and base.id in {alias.name for alias in node.names}:
-                return _constructor(PACKAGE / Path(*node.module.split(".")[1:]).with_suffix(".py"), base.id)
+                return _found_in(PACKAGE / Path(*node.module.split(".")[1:]).with_suffix(".py"), base.id, find)
     return None
 
 

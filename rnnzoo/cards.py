@@ -72,7 +72,7 @@ def summary(seeds):
     return {
         (name, metric): (
             sum(run[name][metric] for run in runs) / len(runs),
-            (max if _lower_is_better(metric) else min)(run[name][metric] for run in runs),
+            (max if lower_is_better(metric) else min)(run[name][metric] for run in runs),
         )
         for name, metrics in runs[0].items()
         for metric in metrics
@@ -82,10 +82,10 @@ def summary(seeds):
 
 def reaches(metric, value, bar):
     """Whether a figure is as good as a bar: at least as large, or of an error or a cost at most as large."""
-    return value <= bar if _lower_is_better(metric) else value >= bar
+    return value <= bar if lower_is_better(metric) else value >= bar
 
 
-def _lower_is_better(metric):
+def lower_is_better(metric):
     """Metrics say what they are: an error, or what an answer costs in nats."""
     return bool({"error", "nats"} & set(metric.split("_")))
 

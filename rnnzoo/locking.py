@@ -14,12 +14,13 @@ except ImportError:  # Windows: there, nothing keeps two processes apart
 PATIENCE = 0.5
 
 
-def take_lock(path, run):
+def take_lock(path, run, doing="is training"):
     """The lock of a run as an open file, which `os.close` lets go of.
 
     Args:
         path: the file, which is made where there is none.
         run: the run's folder, for messages.
+        doing: what another process does with it, for messages.
 
     Raises:
         InputError: another process has it, or the file cannot be written.
@@ -42,7 +43,7 @@ def take_lock(path, run):
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(lock)
-                raise InputError(f"{run}: another process is training it") from None
+                raise InputError(f"{run}: another process {doing} it") from None
             time.sleep(0.05)
         except OSError as error:  # a file system that has no locks
             os.close(lock)

@@ -21,7 +21,7 @@ from rnnzoo.layers import SimpleRNN
 from rnnzoo.registry import factory_arguments, load_preset
 from rnnzoo.rounding import RoundingRefused, round_to, round_weights
 from rnnzoo.streamed import StreamedBatches, StreamedEpochs, StreamedExamples
-from rnnzoo.tasks._task import key, no_longer_than
+from rnnzoo.tasks._task import apart, key, no_longer_than
 
 # With fewer timesteps than these, batches are not made of sequences of about one length: on one core, 100 timesteps of which
 # half were used took 0.165 s an epoch instead of 0.229 s, and 2.2 s longer to compile.
@@ -41,7 +41,18 @@ class Trained(NamedTuple):
 
 
 def fit(
-    preset, task, *, own=None, logs=None, progress=lambda *_: None, stage="training", never=frozenset(), kept=None, depth=0
+    preset,
+    task,
+    *,
+    own=None,
+    chosen=None,
+    logs=None,
+    progress=lambda *_: None,
+    stage="training",
+    never=frozenset(),
+    tested=True,
+    kept=None,
+    depth=0,
 ):
     """The preset's model after its recipe: pretraining, epochs, averaging, rounding.
 
@@ -53,10 +64,13 @@ def fit(
         task: its task.
         own: `Examples` of the user's instead of the task's, a pair: those to train on, which may be `StreamedExamples`, and
             those held out.
+        chosen: `Examples` that choices are made by, a pair as of `Task.choices`: those to train on, and those whose loss and
+            metric stand beside those of training. No test is read then, and none of `own`, which says whose they are.
         logs: a folder for TensorBoard, or `None`.
         progress: see `rnnzoo.train`.
         stage: what the progress is called.
         never: inputs that must not be trained on.
+        tested: whether the inputs of the task's first test must not be, in a recipe that is trained first, either.
         kept: the `Checkpoints` to go on from and to write; none if `None`.
         depth: how many recipes this one is the pretraining of, one within the other.
 
@@ -71,8 +85,11 @@ def fit(
     if own and isinstance(own[0], StreamedExamples):
         training, held_out = own
         _refuse_stream(preset)
+    elif chosen:
+        training, held_out = task.cut(chosen[0]) if own else chosen[0], chosen[1]
+        own = chosen if own else None
     else:
-        training, held_out = (task.cut(own[0]), own[1]) if own else (task.train(), task.first_test())
+        training, held_out = (task.cut(own[0]), own[1]) if own else (task.train(), task.first_test() if tested else None)
     if never:
         training = training.take([i for i, raw in enumerate(training.inputs) if key(raw) not in never])
     if task.learns and task.learned is None:
@@ -81,10 +98,13 @@ def fit(
     at = kept.position(depth)
     done, history, examples = (at.done, list(at.history), list(at.examples)) if at else (0, [], [])
     if recipe.pretrain:
-        never_in_it = frozenset(never | set(map(key, held_out.inputs)))
-        history += _pretrain(model, preset, progress, never_in_it, kept, depth + 1, finished=at is not None)
-    stages = _stages(recipe, task, training, bool(own or never), stage)
-    validation = None if own else _validation(preset, model, task)
+        never_in_it = frozenset(never | set(map(key, held_out.inputs if held_out else ())))
+        history += _pretrain(
+            model, preset, progress, never_in_it, kept, depth + 1, finished=at is not None, tested=tested and not chosen
+        )
+    stages = _stages(recipe, task, training, bool(own or never), stage, held_out if chosen else None)
+    compared = held_out if chosen else None if own else task.validation()
+    validation = _validation(preset, model, task, compared)
     log = _Log(logs, history[len(history) - done :])
     optimizer = None
     if done == len(stages) * recipe.epochs:
@@ -183,16 +203,18 @@ class _Log:
             self._writer.close()
 
 
-def _stages(recipe, task, training, given, name):
+def _stages(recipe, task, training, given, name, without=None):
     """(name, function that gives the examples) of each stage of training: one, or those of a curriculum.
 
-    `given` lets none but those examples be used.
+    `given` lets none but those examples be used, and `without` none of those.
     """
     if recipe.curriculum is None:
         return [(name, lambda: training)]
 
     def part(i, timesteps):
-        return no_longer_than(task, training, timesteps) if given else task.up_to(timesteps, i)
+        if given:
+            return no_longer_than(task, training, timesteps)
+        return task.up_to(timesteps, i) if without is None else apart(task.up_to(timesteps, i), without)
 
     return [
         (f"{name}, up to {timesteps}", functools.partial(part, i, timesteps))
@@ -237,9 +259,8 @@ def prepare(preset, model, task, examples, optimizer=None):
     return CompiledEpochs(model, make_loss(preset), optimizer, *arrays, **how)
 
 
-def _validation(preset, model, task):
-    """The `CompiledScores` of the task's validation part, or `None` where it has none."""
-    examples = task.validation()
+def _validation(preset, model, task, examples):
+    """The `CompiledScores` of `Examples`, or `None` of `None`."""
     if examples is None:
         return None
     if preset.training.truncate:
@@ -330,7 +351,7 @@ def _first(preset):
     return load_preset(spec.preset, [*spec.set, f"training.seed={preset.training.seed}"])
 
 
-def _pretrain(model, preset, progress, never, kept, depth, finished):
+def _pretrain(model, preset, progress, never, kept, depth, finished, tested):
     """Trains the recipe of another preset first, unless that is `finished`; hands over and freezes its layers' weights."""
     spec = preset.training.pretrain
     history = []
@@ -342,6 +363,7 @@ def _pretrain(model, preset, progress, never, kept, depth, finished):
             progress=progress,
             stage=f"pretraining {first.name}",
             never=never,
+            tested=tested,
             kept=kept,
             depth=depth,
         )

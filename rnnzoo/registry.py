@@ -280,6 +280,15 @@ def load_preset(name, overrides=()):
     return override(preset, overrides)
 
 
+def from_content(name, folder, content):
+    """The preset of a name and a folder whose `content` was that of another process.
+
+    Raises:
+        InputError: it is wrong.
+    """
+    return _validated({"name": name, "folder": Path(folder), **content}, str(folder))
+
+
 def override(preset, overrides):
     """A preset with values replaced by strings such as `training.epochs=5`, validated like the file.
 

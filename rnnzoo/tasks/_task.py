@@ -6,6 +6,9 @@ import numpy as np
 
 from rnnzoo.errors import InputError
 
+# The share of the training examples that choices are made by where the task has no validation part.
+CHOICES = 0.2
+
 
 class Examples(NamedTuple):
     """Raw inputs, the answers that are right, and how much each counts (`None`: all alike)."""
@@ -80,6 +83,31 @@ class Task:
     def validation(self):
         """The `Examples` that choices are made by, neither trained on nor those of `tests`; `None` where there are none."""
         return None
+
+    def choices(self):
+        """What choices are made by, a pair of `Examples`: to learn from, and to compare by; none of `tests` is read.
+
+        They are `train` and `validation`, or where there is no validation part, what is left of `train` and a fifth of it,
+        the same one each time: of its distinct inputs, or where one has several answers, of its examples.
+
+        Raises:
+            InputError: there is too little to hold some of it out.
+        """
+        training, validation = self.train(), self.validation()
+        if validation is not None:
+            return training, validation
+        known, sure = {}, True  # each input's first example
+        for i, raw in enumerate(training.inputs):
+            first = known.setdefault(key(raw), i)
+            sure = sure and training.answers[first] == training.answers[i]
+        firsts = list(known.values()) if sure else range(len(training.inputs))
+        held_out = [firsts[i] for i in split(len(firsts), CHOICES, seed=0)[1]]
+        if not held_out:
+            count = len(firsts)
+            raise InputError(f"the task has {count} example{'s' * (count > 1)} to learn from, and none to compare by")
+        out = {key(training.inputs[i]) if sure else i for i in held_out}
+        left = [i for i, raw in enumerate(training.inputs) if (key(raw) if sure else i) not in out]
+        return training.take(left), training.take(held_out)
 
     def augment(self, inputs, targets, weights, rng):
         """Training arrays of examples, varied for one epoch, for recipes with `training.augment`.
