@@ -8,6 +8,9 @@ and steps are those of one process.
 
 import contextlib
 import contextvars
+import os
+import subprocess
+import sys
 
 import tensorflow as tf
 from keras import random
@@ -16,6 +19,8 @@ from tensorflow.python.eager import context
 from rnnzoo.errors import InputError
 from rnnzoo.meeting import name
 
+# For so long the workers, who have just met, may take until TensorFlow has connected them.
+JOIN_SECONDS = 25
 _TOGETHER = contextvars.ContextVar("together", default=None)
 
 
@@ -68,6 +73,10 @@ class Together:
             return number
         return sum(self.meeting.exchange(number)) / self.workers
 
+    def all(self, flag):
+        """Whether a flag is set at all workers."""
+        return flag if self.meeting is None else all(self.meeting.exchange(bool(flag)))
+
     def run(self, step, rows):
         """Runs a step on each replica's share of this worker's rows; what it gives is the same for all, and given once.
 
@@ -109,7 +118,7 @@ def mirrored(gpus):
     Raises:
         InputError: it has not so many.
     """
-    return Together(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(_check_gpus(gpus))]))
+    return Together(tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(count_gpus(gpus))]))
 
 
 def join_workers(meeting, gpus=None):
@@ -124,10 +133,11 @@ def join_workers(meeting, gpus=None):
     """
     cluster = tf.train.ClusterSpec({"worker": [name(address) for address in meeting.addresses]})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        cluster, task_type="worker", task_id=meeting.index, num_accelerators={"GPU": _check_gpus(gpus)}, rpc_layer="grpc"
+        cluster, task_type="worker", task_id=meeting.index, num_accelerators={"GPU": count_gpus(gpus)}, rpc_layer="grpc"
     )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with _not_for_ever():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except RuntimeError as error:
         raise InputError(f"workers: TensorFlow was at work in this process before; train in a new one ({error})") from None
     except tf.errors.OpError as error:
@@ -139,8 +149,45 @@ def join_workers(meeting, gpus=None):
     return Together(strategy, meeting)
 
 
-def _check_gpus(gpus):
-    """So many GPUs of this host, or how many it has."""
+@contextlib.contextmanager
+def _not_for_ever():
+    """Ends this process, with a line, where what is done inside takes too long.
+
+    TensorFlow waits for all workers there for an hour or more, and lets no Python run meanwhile: for the one that stopped in
+    between, too. So another process looks at the clock.
+    """
+    line = f"not all workers came to TensorFlow within {JOIN_SECONDS} s of their meeting: one has stopped; start all again"
+    clock = [sys.executable, "-I", "-c", _CLOCK, str(os.getpid()), str(JOIN_SECONDS), line]
+    with subprocess.Popen(clock, stdin=subprocess.PIPE) as process:
+        try:
+            yield
+        finally:
+            process.stdin.close()
+
+
+_CLOCK = """
+import os, signal, sys, threading
+
+def end():
+    sys.stderr.write(f"Error: {sys.argv[3]}\\n")
+    sys.stderr.flush()
+    os.kill(int(sys.argv[1]), getattr(signal, "SIGKILL", signal.SIGTERM))
+    os._exit(0)
+
+timer = threading.Timer(float(sys.argv[2]), end)
+timer.daemon = True
+timer.start()
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+def count_gpus(gpus=None):
+    """So many GPUs of this host, or how many it has.
+
+    Raises:
+        InputError: it has not so many.
+    """
     there = len(tf.config.list_physical_devices("GPU"))
     if gpus is not None and gpus > there:
         raise InputError(f"gpus: {gpus} are asked for, and this host has {there}")

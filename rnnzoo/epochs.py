@@ -130,6 +130,8 @@ class EpochData:
         self.buckets = buckets or one_bucket(self.examples)
         self.last = last
         self.in_memory = fits_in_memory(arrays) if in_memory is None else in_memory
+        if shares:  # whose memories may differ
+            self.in_memory = shares.all(self.in_memory)
         self.replace(data)
 
     def replace(self, data):

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from rnnzoo.building import build, create_task, learned_text, new_task
 from rnnzoo.checkpoints import Checkpoints, SharedCheckpoints
-from rnnzoo.distributing import join_workers, mirrored
+from rnnzoo.distributing import count_gpus, join_workers, mirrored
 from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError, WorkerLost
 from rnnzoo.evaluating import read_split
 from rnnzoo.meeting import Meeting, name, parse_workers
@@ -115,10 +115,10 @@ def train(
     preset = override(preset if isinstance(preset, Preset) else load_preset(preset), overrides)
     _check_tensorboard(tensorboard)
     check_shared(preset, workers, gpus)
+    path = next_run(preset.name) if run_dir is None else Path(run_dir)
+    if not index:
+        check_new(path, force)  # before anybody is waited for
     with _joined(workers, index, gpus, notice) as shared:
-        path = next_run(preset.name) if run_dir is None else Path(run_dir)
-        if _writes(shared):
-            check_new(path, force)
         task = new_task(preset)
         if data is not None:
             source = Source(Path(data), valid, skip_bad, None if columns is None else tuple(columns))
@@ -221,7 +221,7 @@ def _joined(workers, index, gpus, notice):
     with Stop() as stop:
         meeting = Meeting.open(addresses, index, notice=notice or (lambda line: None), check=stop.check)
     try:
-        _compare(meeting, {**versions(), "numpy_version": np.__version__, "gpus": gpus})
+        _compare(meeting, {**versions(), "numpy_version": np.__version__, "GPUs": count_gpus(gpus)})
         yield join_workers(meeting, gpus)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):

@@ -498,7 +498,7 @@ def one_process(processes, folder, *arguments):
 
 
 def weights_of(run):
-    return [variable.numpy() for variable in rnnzoo.from_preset(run).model.variables]
+    return rnnzoo.from_preset(run).model.get_weights()
 
 
 def history_of(run):
