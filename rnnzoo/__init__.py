@@ -46,6 +46,7 @@ _HOMES = {
     "DataError": "errors",
     "MissingDataError": "errors",
     "RunInterrupted": "errors",
+    "WorkerLost": "errors",
     "MissingExtraError": "errors",
 }
 

@@ -103,3 +103,17 @@ def plan_epoch(order, batch_size, buckets):
     batches, kinds = np.concatenate(batches), np.concatenate(kinds)
     mixed = np.argsort(batches.mean(axis=1), kind="stable")
     return Plan(order[batches[mixed]], kinds[mixed], order[left])
+
+
+def share_of(plan, part, parts, multiple=1):
+    """A `Plan` without a smaller last batch -> the one of who takes one of so many equal parts of each batch's rows.
+
+    Args:
+        plan: the `Plan`.
+        part: which part, from 0.
+        parts: how many there are.
+        multiple: of what the rows of a part are to be a multiple. Where there are too few, -1 fills them up: no example.
+    """
+    rows = -(-plan.batches.shape[1] // (parts * multiple)) * multiple
+    filled = np.pad(plan.batches, ((0, 0), (0, parts * rows - plan.batches.shape[1])), constant_values=-1)
+    return plan._replace(batches=filled[:, part * rows : (part + 1) * rows])

@@ -1,5 +1,6 @@
 """Checkpoints of a training run: all that the rest of it depends on, in TensorFlow's own format, which has checksums."""
 
+import io
 import json
 import time
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo.errors import InputError
+from rnnzoo.errors import InputError, WorkerLost
 from rnnzoo.files import fresh_output, remove
 from rnnzoo.runs import CHECKPOINTS, checkpoint_numbers, resume_line
 
@@ -122,6 +123,62 @@ class Checkpoints:
             InputError: they are not the checkpoint's.
         """
         _restore(_path(self.folder, self._number), model, optimizer)
+
+
+class SharedCheckpoints(Checkpoints):
+    """The checkpoints of a run that several workers train: the chief writes and reads them, and all go on from them.
+
+    What it is asked, every worker must ask it at the same place, since they answer together.
+
+    Args:
+        folder: as for `Checkpoints`, of the chief; `None` of the others.
+        stop, notice: as for `Checkpoints`.
+        meeting: the `Meeting` of the workers.
+
+    Attributes:
+        together: whether they still train; afterwards each is on its own.
+
+    Raises:
+        WorkerLost: like everything else here, where a worker is gone.
+    """
+
+    def __init__(self, folder, stop, notice, meeting):
+        super().__init__(folder, stop, notice)
+        self._meeting, self.together = meeting, True
+        kept = None if self.at is None else [self._number, self.at._asdict()]
+        self._number, at = meeting.exchange(kept)[0] or (None, None)
+        self.at = None if at is None else Position(**at)
+
+    def check(self):
+        if not self.together:
+            super().check()
+            return
+        asked = self._meeting.exchange(self.stop.asked)
+        super().check()
+        if any(asked):
+            raise WorkerLost(f"{self._meeting.named(asked.index(True))} was interrupted")
+
+    def due(self, at_any_rate=False):
+        due, asked = zip(*self._meeting.exchange([super().due(at_any_rate), self.stop.asked]), strict=True)
+        return due[0] or any(asked)
+
+    def save(self, model, optimizer, position):
+        number = len(position.history)
+        super().save(model, optimizer, position)
+        if self.folder is None and number != self._number:
+            self.at, self._number = position._replace(history=list(position.history)), number
+
+    def restore(self, model, optimizer=None):
+        if self.folder is not None:
+            super().restore(model, optimizer)
+        variables = [*model.variables, *([] if optimizer is None else optimizer.variables)]
+        content = io.BytesIO()
+        if self.folder is not None:
+            np.savez(content, *(variable.numpy() for variable in variables))
+        with np.load(io.BytesIO(self._meeting.from_chief(content.getvalue()))) as values:
+            if self.folder is None:
+                for variable, array in zip(variables, values.values(), strict=True):
+                    variable.assign(array)
 
 
 def _restore(path, model, optimizer=None):

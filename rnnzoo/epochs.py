@@ -1,6 +1,7 @@
 """Training on data that fits in memory: a whole epoch in one compiled call."""
 
 import contextlib
+import copy
 import inspect
 import os
 import threading
@@ -12,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from rnnzoo import losses
-from rnnzoo._buckets import Plan, choose_buckets, one_bucket, plan_epoch
+from rnnzoo._buckets import Plan, choose_buckets, one_bucket, plan_epoch, share_of
+from rnnzoo.distributing import together
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.layers._loops import in_xla
 
@@ -117,16 +119,20 @@ class EpochData:
         in_memory: `None` decides by the arrays' size and the memory that is available.
         last: the last, smaller batch is a step of its "own" shape; "always", even where it is a full one, so that what it
             returned is known; or is "filled" up with examples that are not used, and one step less is compiled.
+        shares: the `Together` of those who run over the same data, each over its rows of every batch; `None` where one runs
+            alone. Needs `last="filled"`.
     """
 
-    def __init__(self, data, batch_size, *, buckets=None, in_memory=None, last="own"):
+    def __init__(self, data, batch_size, *, buckets=None, in_memory=None, last="own", shares=None):
         arrays = [array for array in keras.tree.flatten(data) if array is not None]
         self.examples = len(arrays[0])
         self.batch_size = min(batch_size, self.examples)
-        self._steps_a_call = 1
+        self._steps_a_call, self._shares = 1, shares
         self.buckets = buckets or one_bucket(self.examples)
         self.last = last
         self.in_memory = fits_in_memory(arrays) if in_memory is None else in_memory
+        if shares:  # whose memories may differ
+            self.in_memory = shares.all(self.in_memory)
         self.replace(data)
 
     def replace(self, data):
@@ -171,6 +177,8 @@ class EpochData:
             loop.run(self.data, plan, (start, stop))
             going = stop < steps and between()
             seconds = time.perf_counter() - began
+            if self._shares:  # all make the same calls
+                seconds = self._shares.mean(seconds)
             if seconds < SECONDS_A_CALL / 2 and stop - start == self._steps_a_call:
                 self._steps_a_call *= 2
             elif seconds > SECONDS_A_CALL * 2:  # the first call, which compiles, as well
@@ -185,11 +193,13 @@ class EpochData:
         if self.last == "filled" and len(last):
             filled = np.full((1, self.batch_size), -1, np.int32)
             filled[0, : len(last)] = last
-            return Plan(
+            plan = Plan(
                 np.concatenate([batches, filled]),
                 np.append(buckets, buckets.dtype.type(len(self.buckets.widths) - 1)),
                 last[:0],
             )
+        if self._shares:
+            return share_of(plan, self._shares.worker, self._shares.workers, self._shares.here)
         if self.last == "always" and not len(last):
             # One of the widest bucket, as the last batch is.
             at = np.flatnonzero(buckets == buckets.max())[-1]
@@ -207,7 +217,7 @@ class EpochData:
             chosen.append(np.concatenate([plan.batches[steps].ravel(), last]))
             index = np.where(chosen[-1] < 0, -1, np.arange(len(chosen[-1]), dtype=np.int32))
             batches, last = np.split(index, [plan.batches[steps].size])
-            plans.append(Plan(batches.reshape(-1, self.batch_size), plan.buckets[steps], last))
+            plans.append(Plan(batches.reshape(-1, plan.batches.shape[1]), plan.buckets[steps], last))
 
         ended = threading.Event()
 
@@ -292,7 +302,10 @@ class _Pass:
         buckets = None
         if lengths is not None:
             buckets = choose_buckets(lengths, (inputs["target"] if taught else inputs).shape[1])
-        self._epochs = EpochData(self.arrays, batch_size, buckets=buckets, in_memory=in_memory, last="filled")
+        self._shares = together()
+        self._epochs = EpochData(
+            self.arrays, batch_size, buckets=buckets, in_memory=in_memory, last="filled", shares=self._shares
+        )
         self.data, self.examples = self._epochs.data, self._epochs.examples
         self.batch_size, self.steps = self._epochs.batch_size, self._epochs.steps
         # The sums over an epoch of loss, right examples and weight, and the steps.
@@ -302,7 +315,7 @@ class _Pass:
         trimmed = (of_inputs, stepwise, stepwise) if len(widths) > 1 or widths[0] else None
         self._loop = CompiledLoop(
             self._step,
-            jit=knows_xla(model),
+            jit=knows_xla(model) and not self._shares,  # XLA knows nothing of those who share
             widths=widths,
             trimmed=trimmed,
             going=lambda: tf.math.is_finite(self._totals[0]),
@@ -347,9 +360,25 @@ class _Pass:
         inputs, targets, weights = batch
         used = tf.cast(used, tf.float32)
         weights = weights * tf.reshape(used, (-1, *[1] * (len(weights.shape) - 1)))
-        outputs, loss = self._outputs(inputs, targets, weights)
-        weight = tf.reduce_sum(weights)
-        self._totals.assign_add(tf.stack([loss * weight, self._right(targets, outputs, weights, used), weight, 1.0]))
+        if self._shares:
+            sums = self._shares.run(self._shared_step, (inputs, targets, weights, used))
+        else:
+            outputs, loss = self._outputs(inputs, targets, weights)
+            weight = tf.reduce_sum(weights)
+            sums = [loss * weight, self._right(targets, outputs, weights, used), weight]
+        self._totals.assign_add(tf.stack([*sums, 1.0]))
+
+    def _shared_step(self, inputs, targets, weights, used):
+        """Runs one share of a batch; gives the sums of the whole batch.
+
+        The loss is that of the whole batch: what the share's examples lose, over the weight of all shares' targets.
+        """
+        (weight,) = self._shares.sum([tf.reduce_sum(weights)])
+        outputs, loss, gradients = self._share(inputs, targets, weights, weight)
+        # Summed before they are clipped: Keras would clip each share's for itself.
+        loss, right, *gradients = self._shares.sum([loss, self._right(targets, outputs, weights, used), *gradients])
+        self._apply(gradients)
+        return [loss * weight, right, weight]
 
     def _forward(self, inputs, training):
         """A batch's outputs."""
@@ -363,6 +392,21 @@ class _Pass:
         """A batch's outputs and its loss."""
         raise NotImplementedError
 
+    def _share(self, inputs, targets, weights, weight):
+        """A share's outputs, and its parts of the loss and the gradients of a batch whose targets weigh so much."""
+        outputs = self._forward(inputs, training=False)
+        return outputs, self._part(targets, outputs, weights, weight), []
+
+    def _part(self, targets, outputs, weights, weight):
+        """A share's part of the loss of a batch whose targets weigh so much."""
+        summed = copy.copy(self.loss)
+        summed.reduction = "sum"
+        part = summed(targets, outputs, weights)
+        return part if self.loss.reduction == "sum" else tf.math.divide_no_nan(part, weight)
+
+    def _apply(self, gradients):
+        """Trains with the gradients of a whole batch."""
+
 
 class CompiledEpochs(_Pass):
     """Epochs of mini-batch training of any `keras.Model`, each of them one call of one compiled function; see `_Pass`.
@@ -373,8 +417,15 @@ class CompiledEpochs(_Pass):
 
     def __init__(self, model, loss, optimizer, inputs, targets, weights, **how):
         super().__init__(model, loss, inputs, targets, weights, **how)
+        self._train_with(optimizer)
+
+    def _train_with(self, optimizer):
         self.optimizer = optimizer
-        optimizer.build(model.trainable_variables)
+        optimizer.build(self.model.trainable_variables)
+        if self._shares:
+            self._shares.draw_apart(self.model)
+            # The gradients that it is given are sums already.
+            optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
 
     def replace(self, inputs, targets, weights):
         """Trains on other arrays of the same shapes from now on."""
@@ -405,6 +456,16 @@ class CompiledEpochs(_Pass):
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(total, variables), variables)
         return outputs, loss
+
+    def _share(self, inputs, targets, weights, weight):
+        with tf.GradientTape() as tape:
+            outputs = self._forward(inputs, training=True)
+            loss = self._part(targets, outputs, weights, weight)
+            total = loss + tf.add_n(self.model.losses) / self._shares.replicas if self.model.losses else loss
+        return outputs, loss, tape.gradient(total, self.model.trainable_variables)
+
+    def _apply(self, gradients):
+        self.optimizer.apply(gradients, self.model.trainable_variables)
 
 
 class CompiledScores(_Pass):

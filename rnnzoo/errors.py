@@ -31,6 +31,10 @@ class MissingExtraError(RnnzooError, ImportError):
     """An optional dependency is absent; the text names the extra that brings it (exit code 1)."""
 
 
+class WorkerLost(RnnzooError, RuntimeError):
+    """Another worker of the same training is gone, or stopped; the text says which (exit code 1)."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """A training run was ended by Ctrl-C or SIGTERM and can go on; its text is one line that says how.
 

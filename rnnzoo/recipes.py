@@ -142,7 +142,7 @@ def fit(
                 kept.save(model, optimizer, Position(depth, done, history, examples))
             kept.check()
     log.close()
-    return Trained(model, history, _round(model, recipe), sum(examples), _examples_sha256(training))
+    return Trained(model, history, _round(model, recipe), sum(examples), examples_sha256(training))
 
 
 def _epoch(epochs, recipe, task, done, between=None):
@@ -233,6 +233,23 @@ def count_epochs(preset):
     recipe = preset.training
     stages = len(recipe.curriculum.timesteps) if recipe.curriculum else 1
     return stages * recipe.epochs + (count_epochs(_first(preset)) if recipe.pretrain else 0)
+
+
+def check_shared(preset, workers, gpus):
+    """Refuses a recipe that several workers or GPUs cannot share.
+
+    Raises:
+        InputError: it carries a state from batch to batch.
+    """
+    if workers is None and gpus is None:
+        return
+    if preset.training.truncate:
+        raise InputError(
+            f"{preset.name}: training.truncate: a state that is carried from batch to batch is not shared by workers or by "
+            "GPUs; train it on one"
+        )
+    if preset.training.pretrain:
+        check_shared(_first(preset), workers, gpus)
 
 
 def prepare(preset, model, task, examples, optimizer=None):
@@ -397,7 +414,8 @@ def _round(model, recipe):
     return refused
 
 
-def _examples_sha256(examples):
+def examples_sha256(examples):
+    """The sha256 of `Examples`, or of the files of those that are streamed, in hexadecimal."""
     if isinstance(examples, StreamedExamples):
         return examples.sha256
     if not any(isinstance(raw, np.ndarray) for raw in examples.inputs):

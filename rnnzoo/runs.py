@@ -136,7 +136,7 @@ class Workspace:
             InputError: there is a run folder already and no `force`, or another process trains it.
         """
         run = Path(run)
-        _refuse(run, force)
+        check_new(run, force)
         # Where the folder is there, what it holds stays until the new run is complete.
         with contextlib.ExitStack() as stack:
             if run.is_dir():
@@ -257,7 +257,9 @@ class Workspace:
 
     def close(self):
         """Lets go of the run."""
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def check_resumable(run):
@@ -279,7 +281,7 @@ def check_resumable(run):
     return state
 
 
-def _refuse(run, force):
+def check_new(run, force):
     """Refuses a folder that is there, unless it is a run, or empty, and may be replaced."""
     if not run.exists() and not run.is_symlink():
         return

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo._buckets import Plan, choose_buckets
+from rnnzoo._buckets import Plan, choose_buckets, share_of
+from rnnzoo.distributing import together
 from rnnzoo.epochs import CompiledEpochs, CompiledLoop, drain, knows_xla, steps_per_epoch
 from rnnzoo.errors import InputError
 from rnnzoo.shards import sha256
@@ -177,12 +178,13 @@ class StreamedEpochs(CompiledEpochs):
     """
 
     def __init__(self, model, loss, optimizer, batches, *, correct):
-        self.model, self.loss, self.correct, self.optimizer = model, loss, correct, optimizer
-        self._epochs, self.arrays = batches, None
+        self.model, self.loss, self.correct = model, loss, correct
+        self._epochs, self.arrays, self._shares = batches, None, together()
         self.examples, self.batch_size, self.steps = batches.examples, batches.batch_size, batches.steps
         self._totals = tf.Variable(tf.zeros(4), trainable=False)
-        self._loop = CompiledLoop(self._step, jit=knows_xla(model), going=lambda: tf.math.is_finite(self._totals[0]))
-        optimizer.build(model.trainable_variables)
+        jit = knows_xla(model) and not self._shares  # XLA knows nothing of those who share
+        self._loop = CompiledLoop(self._step, jit=jit, going=lambda: tf.math.is_finite(self._totals[0]))
+        self._train_with(optimizer)
 
     def order(self, rng):
         """The number that an epoch's order follows from, drawn."""
@@ -211,7 +213,7 @@ class StreamedBatches:
 
     def __init__(self, stream, arrays, lengths, *, batch_size, pads, padding=0):
         self.stream, self._make, self._lengths = stream, arrays, lengths
-        self.examples, self.batch_size = stream.examples, min(batch_size, stream.examples)
+        self.examples, self.batch_size, self._shares = stream.examples, min(batch_size, stream.examples), together()
         count = min(len(stream.first.inputs), MEASURED)
         some = stream.first.take(range(count))
         made = arrays(some.inputs, some.answers, None)
@@ -256,8 +258,10 @@ class StreamedBatches:
                 index = np.full(self._steps * self.batch_size, -1, np.int32)
                 index[:rows] = np.arange(rows)
                 index, none = index.reshape(self._steps, self.batch_size), np.zeros(self._steps, np.int32)
-                span = 0, steps_per_epoch(rows, self.batch_size)
-                loop.run(keras.tree.pack_sequence_as(self._form, data), Plan(index, none, none[:0]), span)
+                plan, span = Plan(index, none, none[:0]), (0, steps_per_epoch(rows, self.batch_size))
+                if self._shares:  # each reads all, and takes its rows of every batch
+                    plan = share_of(plan, self._shares.worker, self._shares.workers, self._shares.here)
+                loop.run(keras.tree.pack_sequence_as(self._form, data), plan, span)
                 if between is not None and not between():
                     return
         finally:

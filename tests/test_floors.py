@@ -20,6 +20,7 @@ FLOORS = {
     "files": -1,
     "data": -1,
     "locking": -1,
+    "meeting": -1,
     "layers": 0,
     "losses": 0,
     "architectures": 1,
@@ -28,6 +29,7 @@ FLOORS = {
     "runs": 2,
     "stopping": -1,
     "checkpoints": 3,
+    "distributing": 3,
     "rounding": 3,
     "decoding": 3,
     "stepping": 3,
@@ -140,7 +142,7 @@ def test_only_the_command_line_prints_or_exits(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=lambda p: p.stem)
 def test_commands_import_nothing_heavy_at_the_top(path):
     heavy = {"keras", "tensorflow", "numpy", "matplotlib"}
-    light = {"rnnzoo", "rnnzoo.cli._shared", "rnnzoo.errors", "rnnzoo.registry", "rnnzoo.runs"}
+    light = {"rnnzoo", "rnnzoo.cli._shared", "rnnzoo.errors", "rnnzoo.meeting", "rnnzoo.registry", "rnnzoo.runs"}
     for module, _ in imports(path, top_only=True):
         assert module.split(".")[0] not in heavy
         assert not module.startswith("rnnzoo") or module in light or module.startswith("rnnzoo.cli._")
