@@ -23,6 +23,7 @@ from rnnzoo.registry import (
     Preset,
     architecture_name,
     check_factory_arguments,
+    check_size,
     factory_arguments,
     list_architectures,
     list_presets,
@@ -51,10 +52,19 @@ def create_task(preset):
     learned = preset.learned() if task.learns else None
     if learned is not None:
         try:
-            task.recall(learned)
-        except (KeyError, TypeError) as error:
+            task.recall({name: _as_learned(name, learned[name]) for name in task.learns})
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{preset.folder / LEARNED}: damaged ({error!r}); train again or restore it") from None
     return task
+
+
+def _as_learned(name, value):
+    """A vocabulary or the like: a text, or a list of different texts, or of different whole numbers."""
+    entries = [value] if isinstance(value, str) else value
+    kinds = {type(entry) for entry in entries} if isinstance(entries, list) else set()
+    if kinds not in ({str}, {int}) or len({*entries}) < len(entries) or "" in entries:
+        raise ValueError(f"{name} is no text, nor a list of different texts or whole numbers")
+    return value
 
 
 def new_task(preset):
@@ -125,6 +135,7 @@ def build_architecture(architecture, arguments, task, name):
     """
     create = factory(architecture)
     given = task.model_arguments(architecture)
+    check_size({**given, **arguments}, name)
     taken = sorted(set(given) & set(arguments))
     if taken:
         raise InputError(f"{name}: model.{taken[0]} follows from the task and cannot be set")
@@ -270,6 +281,7 @@ def start(name, overrides=(), *, seed=None):
         defaults.pop("features", None)
     if seed is not None:
         keras.utils.set_random_seed(seed)
+    check_size({**defaults, **given}, "--set")
     return factory(architecture)(**defaults, **given), defaults
 
 

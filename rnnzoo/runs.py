@@ -13,8 +13,11 @@ import os
 import shlex
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
@@ -84,12 +87,15 @@ def read_state(folder):
     """
     path = Path(folder) / UNFINISHED / STATE
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if about["state"] not in (RUNNING, INTERRUPTED, FAILED) or not isinstance(about["epochs"], int):
-            raise TypeError("no state of a run")
+        about = from_json(regular(path, JSON_BYTES))
+        State(**about)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: damaged ({key}: {first['msg']}); train anew with --force") from None
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train anew with --force") from None
     return about
 
@@ -104,6 +110,21 @@ def checkpoint_numbers(unfinished):
 def resume_line(folder):
     """The command that goes on with a run."""
     return f"rnnzoo train --resume {shlex.quote(str(folder))}"
+
+
+class State(BaseModel):
+    """What is looked up in `state.json`; there is more in it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    state: Literal[RUNNING, INTERRUPTED, FAILED]
+    epochs: int
+    data: str | None = None
+    tensorboard: bool = False
+    error: str | None = None
+    rnnzoo_version: str
+    keras_version: str
+    tensorflow_version: str
+    sha256: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")], str]
 
 
 class Workspace:
