@@ -19,6 +19,7 @@ import argparse
 import collections
 import contextlib
 import copy
+import faulthandler
 import functools
 import gzip
 import hashlib
@@ -61,7 +62,20 @@ TEXTS = [
 ARGUMENTS = [text for text in TEXTS if "\0" not in text and "\ud83d" not in text]
 NUMBERS = [0, 1, -1, 2, 3, 255, 256, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 10**9, 10**30, 10**400, -(10**9)]
 FLOATS = [0.0, -0.0, 0.5, 1e-320, 1e38, 1e300, float("inf"), float("-inf"), float("nan")]
-BYTES = [b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"\r\n", b"\n\n", b"\t", b'"', b",", b"\xed\xa0\x80", b"[" * 2000, b"9" * 5000]
+BYTES = [
+    b"",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\r\n",
+    b"\n\n",
+    b"\t",
+    b'"',
+    b",",
+    b"\xed\xa0\x80",
+    b"[" * 2000,
+    b"9" * 5000,
+]
 PICKLE = b"cos\nsystem\n(S'touch evil'\ntR."
 
 
@@ -97,8 +111,12 @@ class Hang(BaseException):
 class Watch:
     """What Python's audit events say of a command: files that are changed, connections, programs, unpickling."""
 
-    CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "os.utime"}
-    NEVER = {"pickle.find_class", "socket.connect", "os.system", "os.exec", "os.fork", "subprocess.Popen", "os.posix_spawn"}
+    CHANGES = frozenset(
+        ["os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "os.utime"]
+    )
+    NEVER = frozenset(
+        ["pickle.find_class", "socket.connect", "os.system", "os.exec", "os.fork", "subprocess.Popen", "os.posix_spawn"]
+    )
 
     def __init__(self):
         self.active, self.allowed, self.found, self.programs = False, (), [], False
@@ -108,7 +126,7 @@ class Watch:
         if not self.active:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
             if writes and not isinstance(path, int):
                 self._check(event, path)
@@ -154,13 +172,30 @@ class Sandbox:
         """With the working and the temporary folder in it, and with whole presets that are loaded once."""
         before, tmp = os.getcwd(), tempfile.tempdir
         os.chdir(self.work)
-        tempfile.tempdir = str(self.root / "tmp")
+        tempfile.tempdir, os.environ["HOME"], home = str(self.root / "tmp"), str(self.root / "home"), os.environ.get("HOME", "/")
         with warm():
             try:
                 yield self
             finally:
                 os.chdir(before)
-                tempfile.tempdir = tmp
+                tempfile.tempdir, os.environ["HOME"] = tmp, home
+
+    def call(self, function, environment):
+        """Calls a function, which is to return true, as `ask` runs a command."""
+        import click
+
+        @click.command()
+        def command():
+            if not function():
+                raise AssertionError("it does not hold")
+
+        before = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
+        try:
+            return self.ask(command=command)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def fresh(self):
         """An empty working folder."""
@@ -184,7 +219,7 @@ class Sandbox:
                 found[os.path.join(folder, name)] = (about.st_mode, *changes)
         return {path: about for path, about in found.items() if out is None or Path(path) != out}
 
-    def ask(self, *args, stdin=None, out=None, programs=False, seconds=SECONDS):
+    def ask(self, *args, stdin=None, out=None, programs=False, seconds=SECONDS, command=None):
         """Runs `rnnzoo ARGS` and checks what the head of this file says; its result."""
         from rnnzoo.cli.main import cli
 
@@ -198,7 +233,7 @@ class Sandbox:
         try:
             with time_limit(seconds):
                 watch.active = True
-                result = self.runner.invoke(cli, [*map(str, args)], input=stdin)
+                result = self.runner.invoke(command or cli, [*map(str, args)], input=stdin)
         except Hang as hang:
             where = [f"{Path(one.filename).name}:{one.lineno}" for one in traceback.extract_tb(hang.__traceback__)][-12:]
             raise Found(f"takes over {seconds} s\n{' '.join(where)}\n{shown(args)}") from None
@@ -245,9 +280,11 @@ def time_limit(seconds):
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # again, where something catches everything
+    faulthandler.dump_traceback_later(6 * seconds, exit=True)  # what never gets back to Python
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
@@ -259,6 +296,9 @@ def warm():
     from rnnzoo import evaluating, generating, predicting, training
     from rnnzoo.errors import TrainingError
     from rnnzoo.registry import list_presets
+
+    with contextlib.suppress(ImportError):  # it makes a folder in ~/.cache when it is first imported
+        import onnxruntime  # noqa: F401
 
     load = predicting.from_preset
     known = functools.cache(load)
@@ -451,7 +491,17 @@ def arguments(data, sandbox):
     texts = st.one_of(st.sampled_from(ARGUMENTS), st.text(characters, max_size=10))
     numbers = st.one_of(st.sampled_from(NUMBERS).map(repr_of), st.sampled_from(FLOATS).map(repr), texts)
     keys = ["model.units", "units", "layers", "training.epochs", "training.loss", "task_options.max_timesteps", "data.file"]
-    keys += ["activation", "recurrent_initializer", "training.optimizer", "name", "training", "model", "", "frozen", "initial.x"]
+    keys += [
+        "activation",
+        "recurrent_initializer",
+        "training.optimizer",
+        "name",
+        "training",
+        "model",
+        "",
+        "frozen",
+        "initial.x",
+    ]
     sets = st.builds("{}={}".format, st.one_of(st.sampled_from(keys), texts), st.one_of(numbers, texts))
     args = []
     for option in options_of()[command]:
@@ -461,7 +511,7 @@ def arguments(data, sandbox):
             for _ in range(count):
                 args.append(data.draw(st.one_of(known, known, texts)))
             continue
-        if not data.draw(st.integers(0, 3)) == 0 or option.name in ("help", "version"):
+        if data.draw(st.integers(0, 3)) or option.name in ("help", "version"):
             continue
         args.append(option.opts[-1])
         if getattr(option, "is_flag", False):
@@ -548,11 +598,13 @@ def versions():
 @surface
 def recipes(data, sandbox):
     """Sizes and numbers of recipes that no machine has room for, and names that are none."""
-    from rnnzoo.registry import Training, factory_arguments, list_architectures, list_tasks, load_preset
     from rnnzoo._signatures import task_arguments
+    from rnnzoo.registry import Training, factory_arguments, list_architectures, list_tasks, load_preset
 
     sandbox.fresh()
-    numbers = st.one_of(st.sampled_from(NUMBERS).map(repr_of), st.sampled_from(FLOATS).map(repr), st.integers(1, 20).map(str))
+    numbers = st.one_of(
+        st.sampled_from(NUMBERS).map(repr_of), st.sampled_from(FLOATS).map(repr), st.integers(1, 20).map(str)
+    )
     numbers = st.one_of(numbers, numbers, st.lists(numbers, max_size=3).map(lambda some: f"[{', '.join(some)}]"))
     numbers = st.one_of(numbers, numbers, st.sampled_from(["true", "1000000", "5000", "100000", "[1000000]", *ARGUMENTS]))
     name = data.draw(st.sampled_from([*SMALL, *list_architectures()]))
@@ -575,14 +627,31 @@ def recipes(data, sandbox):
     sandbox.ask(command, name, *sets, *rest, out="out")
 
 
-ASKED = ("digit-sum", "number-spelling", "seven-segment", "adding-problem", "surnames", "sentiment", "entities", "shakespeare")
-ASKED += ("translation", "temporal-order", "mnist", "handwritten-sum", "chorales", "gesture-phases", "addition", "baby-names")
+ASKED = (
+    "digit-sum",
+    "number-spelling",
+    "seven-segment",
+    "adding-problem",
+    "surnames",
+    "sentiment",
+    "entities",
+    "shakespeare",
+)
+ASKED += (
+    "translation",
+    "temporal-order",
+    "mnist",
+    "handwritten-sum",
+    "chorales",
+    "gesture-phases",
+    "addition",
+    "baby-names",
+)
 
 
 @surface
 def samples(data, sandbox):
     """Raw inputs of every kind, as arguments, lines of a file and of standard input, and timesteps of a stream."""
-    import rnnzoo
 
     sandbox.fresh()
     name = data.draw(st.sampled_from(ASKED))
@@ -590,7 +659,9 @@ def samples(data, sandbox):
     right += ["1", "7 8", "0.3:0 0.5:1", "drawn:7", "drawn:3 drawn:4", "C4:E4 r", "synthetic:3", "[[1, 2], [3, 4]]", "[]"]
     texts = st.one_of(st.sampled_from(right), st.sampled_from(ARGUMENTS), st.sampled_from(right).map(lambda text: text * 3))
     bent_ones = st.sampled_from(right).map(lambda text: bent(data, text.encode("utf-8", "surrogateescape")))
-    lines = data.draw(st.lists(st.one_of(texts.map(lambda text: text.encode("utf-8", "surrogateescape")), bent_ones), max_size=4))
+    lines = data.draw(
+        st.lists(st.one_of(texts.map(lambda text: text.encode("utf-8", "surrogateescape")), bent_ones), max_size=4)
+    )
     how = data.draw(st.sampled_from(["arguments", "arguments", "file", "stdin", "stream", "generate"]))
     flags = ["--json"] * data.draw(st.booleans())
     content = data.draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"])).join(lines)
@@ -621,10 +692,10 @@ DATA = {  # preset -> a file that is right
     "digit-sum": b"digits,sum\n12,3\n45,9\n7,7\n123,6\n99,18\n1,1\n20,2\n",
     "digit-sum-running": b"digits,sums\n12,1 3\n45,4 9\n7,7\n123,1 3 6\n99,9 18\n1,1\n",
     "surnames": b"surname,language\n" + b"".join(b"Name%s,L%d\n" % (bytes([65 + i]) * 2, i % 2) for i in range(12)),
-    "sentiment": b"text,label\n\"a good, good film\",yes\nbad,no\nso so,no\nfine film,yes\ngreat film,yes\nawful film,no\n",
+    "sentiment": b'text,label\n"a good, good film",yes\nbad,no\nso so,no\nfine film,yes\ngreat film,yes\nawful film,no\n',
     "entities": b"EU\tB-ORG\nsent\tO\n\nPeter\tB-PER\nBlackburn\tI-PER\n\nin\tO\nParis\tB-LOC\n\nA\tO\n\nB\tO\n",
     "shakespeare": b"To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n" * 3,
-    "adding-problem": b"0.3:0 0.5:1 0.2:0 0.4:1,0.9\n0.1:1 0.2:1,0.3\n0.6:1 0.7:1 0.1:0,1.3\n0.5:1 0.5:1,1\n0.1:1 0.1:1,0.2\n",
+    "adding-problem": b"0.3:0 0.5:1 0.2:0 0.4:1,0.9\n0.1:1 0.2:1,0.3\n0.6:1 0.7:1 0.1:0,1.3\n0.5:1 0.5:1,1\n",
     "translation": b"english,french\nGo.,Va !\nHi.,Salut !\nRun!,Cours !\nWho?,Qui ?\nStop!,Stop !\nWait!,Attends !\n",
     "copy-memory": b"input,answer\n1,1\n2,2\n",
     "baby-names": b"start,name\n" + b"".join(b"start,an%s\n" % (bytes([97 + i]) * 2) for i in range(12)),
@@ -723,7 +794,15 @@ def pictures():
 
     found = {}
     image = Image.fromarray(drawn_digit(7).astype("uint8"))
-    for ending, format in (("png", "PNG"), ("jpg", "JPEG"), ("bmp", "BMP"), ("gif", "GIF"), ("tif", "TIFF"), ("webp", "WEBP"), ("pgm", "PPM")):
+    for ending, format in (
+        ("png", "PNG"),
+        ("jpg", "JPEG"),
+        ("bmp", "BMP"),
+        ("gif", "GIF"),
+        ("tif", "TIFF"),
+        ("webp", "WEBP"),
+        ("pgm", "PPM"),
+    ):
         file = io.BytesIO()
         image.save(file, format)
         found[ending] = file.getvalue()
@@ -742,7 +821,18 @@ def images(data, sandbox):
         header = b"IHDR" + wide.to_bytes(4, "big") + high.to_bytes(4, "big") + content[24:29]
         content = content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:]
     elif kind == 1:
-        content = data.draw(st.sampled_from([b"%!PS-Adobe-3.0 EPSF-3.0\n(evil) (w) file", b"P5 99999999 99999999 255\n", b"P3 1 1 1 1", b"GIF89a" + b"\xff" * 20, PICKLE, b""]))
+        content = data.draw(
+            st.sampled_from(
+                [
+                    b"%!PS-Adobe-3.0 EPSF-3.0\n(evil) (w) file",
+                    b"P5 99999999 99999999 255\n",
+                    b"P3 1 1 1 1",
+                    b"GIF89a" + b"\xff" * 20,
+                    PICKLE,
+                    b"",
+                ]
+            )
+        )
     if kind:
         content = bent(data, content)
     name = f"x.{data.draw(st.sampled_from([ending, ending, 'png', 'tif']))}"
@@ -758,6 +848,286 @@ def images(data, sandbox):
         if data.draw(st.booleans()):
             (sandbox.work / "7" / "again").symlink_to("..")
         sandbox.ask("evaluate", "mnist", "--data", ".", *["--skip-bad"] * data.draw(st.booleans()))
+
+
+def resealed(folder):
+    """Has the metadata of a preset's folder have the checksum of its weights: a stranger's is right."""
+    told = json.loads((folder / "metadata.json").read_text())
+    told["weights_sha256"] = hashlib.sha256((folder / "model.weights.h5").read_bytes()).hexdigest()
+    (folder / "metadata.json").write_text(json.dumps(told))
+
+
+WRONG = ["soft", "external", "file", "virtual", "huge", "shape", "text", "object", "reference", "group", "loop", "nan"]
+
+
+@surface
+def weights(data, sandbox):
+    """Files of weights: damaged, of other shapes, with links, references, texts, and sizes that nothing holds."""
+    import h5py
+    import numpy as np
+
+    folder = copy_of(
+        data.draw(st.sampled_from(["digit-sum", "seven-segment", "backprop-by-hand"])), sandbox.fresh() / "mine"
+    )
+    path = folder / "model.weights.h5"
+    kind = data.draw(st.integers(0, 3))
+    if kind == 0:
+        path.write_bytes(
+            data.draw(st.sampled_from([PICKLE, b"", b"PK\5\6" + b"\0" * 18, b"\x89HDF\r\n\x1a\n", b"\0" * 100_000]))
+        )
+    elif kind == 1:
+        path.write_bytes(bent(data, path.read_bytes()))
+    else:
+        with h5py.File(path, "a") as file:
+            names = []
+            file.visititems(lambda name, entry: names.append(name) if isinstance(entry, h5py.Dataset) else None)
+            name = data.draw(st.sampled_from([*names, "layers/x", "vars/0"]))
+            if name in file:
+                shape = file[name].shape
+                del file[name]
+            else:
+                shape = (2,)
+            kind = data.draw(st.sampled_from(WRONG))
+            if kind == "soft":
+                file[name] = h5py.SoftLink(
+                    data.draw(st.sampled_from(["/", "/nowhere", f"/{name}", *(f"/{n}" for n in names)]))
+                )
+            elif kind == "external":
+                file[name] = h5py.ExternalLink(data.draw(st.sampled_from(["/etc/passwd", "../precious.h5", str(path)])), "/")
+            elif kind == "file":
+                file.create_dataset(name, shape, "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+            elif kind == "virtual":
+                layout = h5py.VirtualLayout(shape or (1,), "f4")
+                layout[...] = h5py.VirtualSource(str(path), names[0], shape=shape or (1,))
+                file.create_virtual_dataset(name, layout)
+            elif kind == "huge":
+                sizes = data.draw(st.lists(st.sampled_from([1, 2**16, 2**20, 2**30]), min_size=1, max_size=3))
+                file.create_dataset(name, sizes, "f4", chunks=tuple(min(size, 1024) for size in sizes), compression="gzip")
+            elif kind == "shape":
+                file[name] = np.zeros(
+                    data.draw(st.lists(st.integers(0, 5), max_size=4)), data.draw(st.sampled_from(["f4", "f8", "i8", "?"]))
+                )
+            elif kind == "text":
+                file[name] = data.draw(st.sampled_from(["text", PICKLE.decode()]))
+            elif kind == "object":
+                file[name] = np.void(PICKLE)
+            elif kind == "reference":
+                file.create_dataset(name, (2,), h5py.ref_dtype)[0] = file.ref
+            elif kind == "group":
+                file.create_group(name)
+            elif kind == "loop":
+                file[name] = file["/"]
+            else:
+                file[name] = np.full(shape, np.nan, "f4")
+    if data.draw(st.integers(0, 3)):
+        resealed(folder)
+    if data.draw(st.integers(0, 9)) == 0:
+        path.unlink()
+        path.symlink_to(data.draw(st.sampled_from(["/dev/zero", "/etc/passwd", "../../home/precious.txt"])))
+    sandbox.ask("predict", "mine", *["1010101"] * 2)
+
+
+@functools.cache
+def keras_file(name):
+    """A `.keras` file that is right, as bytes."""
+    from rnnzoo import building
+
+    with tempfile.TemporaryDirectory() as folder:
+        building.start(name)[0].save(Path(folder) / "x.keras")
+        return (Path(folder) / "x.keras").read_bytes()
+
+
+STRANGE = [  # what a stranger puts into a model
+    {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"},
+    {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {
+            "name": "x",
+            "function": {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None, "closure": None}},
+        },
+    },
+    {"module": "os", "class_name": "system", "config": {"command": "touch evil"}, "registered_name": None},
+    {"module": "evil", "class_name": "Evil", "config": {}, "registered_name": "evil>Evil"},
+    {"module": "keras_hub.evil", "class_name": "Evil", "config": {}, "registered_name": "Evil"},
+    {"module": "keras.utils", "class_name": "get_file", "config": {"fname": "evil", "origin": "http://localhost/evil"}},
+    {"module": "keras.config", "class_name": "enable_unsafe_deserialization", "config": {}},
+    {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "evil"}},
+    {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "evil"}},
+    {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+    {"module": "subprocess", "class_name": "Popen", "config": ["touch", "evil"]},
+    {"module": "keras.layers", "class_name": "Dense", "config": {"units": 10**9}},
+    {"module": "rnnzoo.errors", "class_name": "InputError", "config": {}},
+    {"class_name": "__tensor__", "config": {"value": [1], "dtype": "object"}},
+    {"class_name": "__numpy__", "config": {"value": [["x"]], "dtype": "O"}},
+]
+
+
+@surface
+def keras_files(data, sandbox):
+    """Models in Keras's own format: archives, configurations and weights that are not what they should be."""
+    sandbox.fresh()
+    content = keras_file(data.draw(st.sampled_from(["many-to-one", "one-to-one", "bidirectional"])))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    kind = data.draw(st.integers(0, 5))
+    if kind == 0:
+        members["model.weights.h5"] = bent(data, members["model.weights.h5"])
+    elif kind in (1, 2):
+        config = json.loads(members["config.json"])
+        places = [*_places(config)]
+        holder, key = places[data.draw(st.integers(0, len(places) - 1))]
+        holder[key] = data.draw(st.sampled_from(STRANGE))
+        if kind == 2:
+            config = changed(data, config)
+        members["config.json"] = json_bytes(data, config)
+    elif kind == 3:
+        members["config.json"] = bent(data, members["config.json"])
+    written = archived(data, members)
+    (sandbox.work / "x.keras").write_bytes(bent(data, written) if kind == 4 else written)
+    sample = data.draw(
+        st.sampled_from(["[[0,0,0,0,0,0,0,1]]", "[0,0,0,0,0,0,0,1]", "[]", "{", '{"a": 1}', "[" * 5000, "[NaN]"])
+    )
+    args = (
+        ["explain", "x.keras", sample]
+        if data.draw(st.booleans())
+        else ["explain", "x.keras", "--draw", "folded", "-o", "out.svg"]
+    )
+    sandbox.ask(*args, out="out.svg")
+
+
+def archived(data, members):
+    """A zip archive of name -> bytes, with what an archive of a stranger's may have."""
+    file, kind = io.BytesIO(), data.draw(st.integers(0, 12))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)
+            if kind == 0:
+                info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, content)
+        if kind == 1:
+            name = data.draw(st.sampled_from(["../evil", "/tmp/evil", "a/../../evil", "C:\\evil", "\\evil", "..", "~/evil"]))
+            archive.writestr(name, b"evil")
+        elif kind == 2:
+            archive.writestr("bomb", b"\0" * 2**26, zipfile.ZIP_DEFLATED)
+        elif kind == 3:
+            for i in range(data.draw(st.sampled_from([10, 11_000]))):
+                archive.writestr(f"{i}", b"")
+        elif kind == 4:
+            archive.comment = data.draw(st.binary(max_size=50))
+    written = bytearray(file.getvalue())
+    if kind in (5, 6):  # sizes that are none, a method that is none, a password, in the list at the end
+        at = written.rindex(b"PK\1\2") if kind == 5 else written.index(b"PK\1\2")
+        place, size = data.draw(st.sampled_from([(20, 4), (24, 4), (42, 4), (8, 2), (10, 2), (28, 2), (30, 2)]))
+        written[at + place : at + place + size] = (
+            data.draw(st.sampled_from([b"\xff", b"\0", b"\x0e", b"\x0c", b"\1"])) * size
+        )
+    return bytes(written)
+
+
+@surface
+def archives(data, sandbox):
+    """Data sets' archives of a stranger's, zip and gz, whose checksum is right."""
+    from rnnzoo import data as module
+    from rnnzoo.errors import DataError
+
+    sandbox.fresh()
+    words = b"a good film\n" * 50
+    kind = data.draw(st.sampled_from(["zip", "gz", "text", "tar"]))
+    if kind == "zip":
+        content = archived(data, {"folder/words.txt": words, "folder/other": b"x"})
+    elif kind == "gz":
+        content = gzip.compress(words if data.draw(st.booleans()) else b"\0" * 2**26)
+    elif kind == "tar":
+        content = b"folder/words.txt".ljust(100, b"\0") + b"0000777\0" * 3 + b"77777777777\0" * 2 + b"\0" * 400
+    else:
+        content = words
+    content = bent(data, content) if data.draw(st.booleans()) else content
+    name = f"folder/file.{kind}"
+    path = sandbox.work / "cache" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    size = data.draw(st.sampled_from([len(words), 0, 10, 2**20]))
+    file = module.DataFile(name, "https://localhost/x", hashlib.sha256(content).hexdigest(), len(content))
+    if kind == "gz":
+        file = file._replace(sha256=hashlib.sha256(words).hexdigest(), size=len(words))
+
+    def read():
+        try:
+            found = module.read_member(file, "folder/words.txt", size) if kind == "zip" else module.read(file)
+            return len(found) <= max(size, file.size)
+        except DataError as error:
+            return "\n" not in str(error)
+
+    sandbox.call(read, {"RNNZOO_DATA": str(sandbox.work / "cache")})
+
+
+@functools.cache
+def exports(format):
+    """Exports that are right: name -> the bytes of each file in its folder, and of one file alone."""
+    import rnnzoo
+
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("digit-sum", "seven-segment", "number-spelling"):
+            rnnzoo.export(name, Path(folder) / name, format=format, verify=False)
+            found[name] = {path.name: path.read_bytes() for path in (Path(folder) / name).iterdir()}
+            ending = {"onnx": ".onnx", "litert": ".tflite"}[format]
+            rnnzoo.export(name, Path(folder) / f"{name}{ending}", format=format, verify=False)
+            found[name]["alone"] = (Path(folder) / f"{name}{ending}").read_bytes()
+    return found
+
+
+@surface
+def exported(data, sandbox):
+    """Exports in ONNX and LiteRT and what describes them, with checksums that are right."""
+    from rnnzoo.running._description import digest
+    from rnnzoo.running._onnx import seal
+
+    sandbox.fresh()
+    format = data.draw(st.sampled_from(["onnx", "litert"]))
+    ending = {"onnx": ".onnx", "litert": ".tflite"}[format]
+    name = data.draw(st.sampled_from(sorted(exports(format))))
+    files = dict(exports(format)[name])
+    alone, right = files.pop("alone"), data.draw(st.integers(0, 4)) > 0
+
+    def sealed(body):
+        return body + seal(body) if right else body
+
+    if data.draw(st.integers(0, 2)) == 0:
+        body = bent(data, alone[: -len(seal(b""))] if format == "onnx" else alone)
+        (sandbox.work / f"x{ending}").write_bytes(sealed(body) if format == "onnx" else body)
+        where = f"x{ending}"
+    else:
+        part = data.draw(st.sampled_from([*sorted(files), "rnnzoo.json", "rnnzoo.json"]))
+        description = json.loads(files["rnnzoo.json"])
+        if part.endswith(".onnx"):
+            files[part] = sealed(bent(data, files[part][: -len(seal(b""))]))
+        elif part == "rnnzoo.json":
+            description = changed(data, description)
+        elif part == "proof.json":
+            files[part] = json_bytes(data, changed(data, json.loads(files[part])))
+        else:
+            files[part] = bent(data, files[part])
+        if right and isinstance(description.get("files"), dict):
+            for one, told in description["files"].items():
+                if one in files and isinstance(told, dict):
+                    told["sha256"] = hashlib.sha256(files[one]).hexdigest()
+            with contextlib.suppress(RecursionError, ValueError):
+                description["sha256"] = digest(description)
+        files["rnnzoo.json"] = json_bytes(data, description)
+        (sandbox.work / "x").mkdir()
+        for one, content in files.items():
+            (sandbox.work / "x" / one).write_bytes(content)
+        if data.draw(st.integers(0, 20)) == 0:
+            (sandbox.work / "x" / part).unlink()
+            os.mkfifo(sandbox.work / "x" / part)
+        where = "x"
+    good = {"digit-sum": "1294", "seven-segment": "1111110", "number-spelling": "77"}[name]
+    if data.draw(st.integers(0, 60)) == 0:
+        sandbox.ask("verify", where, programs=True, seconds=60)  # a process of its own, which imports what runs it
+    else:
+        sandbox.ask("run", where, data.draw(st.sampled_from([good, good, "x", "", "9" * 300])))
 
 
 # What runs them.
@@ -793,7 +1163,9 @@ def drive(name, sandbox, examples, seed=None, found=None):
             if found is None:
                 raise
             lines = str(error).splitlines()
-            kind = " | ".join([name, re.sub(r"[0-9]+|'.*'|/\S+", "#", lines[0])[:120], " ".join(lines[1].split(" < ")[:2])[:90]])
+            kind = " | ".join(
+                [name, re.sub(r"[0-9]+|'.*'|/\S+", "#", lines[0])[:120], " ".join(lines[1].split(" < ")[:2])[:90]]
+            )
             count, first = found.get(kind, (0, str(error)))
             found[kind] = (count + 1, first)
 

@@ -10,7 +10,6 @@ import click
 
 import rnnzoo
 
-
 # So many characters of an error are shown at the most: what is wrong may be a whole file.
 LONG = 1000
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from rnnzoo import tasks
+from rnnzoo.bounded import first_line
 from rnnzoo.checkpoints import restore_last
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.files import fresh_output
@@ -30,6 +31,7 @@ from rnnzoo.registry import (
     load_preset,
     parse_override,
 )
+from rnnzoo.strangers import check_model, check_weights
 
 
 def architecture_module(architecture):
@@ -197,12 +199,12 @@ def load_trained(preset):
             f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it"
         )
     model = build(preset)
+    check_weights(path, model.count_params())
     try:
         with warnings.catch_warnings(action="ignore"):  # what does not fit is an error, not a warning before it
             model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: the weights do not fit the model: {reason}") from None
+    except Exception as error:  # what a damaged file raises is anything
+        raise InputError(f"{path}: the weights do not fit the model: {first_line(error)}") from None
     return model
 
 
@@ -238,15 +240,17 @@ def load_model(path):
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
+    check_model(path)
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # what a damaged archive raises is anything
-        raise InputError(f"{path}: cannot be loaded as a Keras model: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be loaded as a Keras model: {first_line(error)}") from None
 
 
 def sha256(path):
     """The sha256 of a file's content, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # What an architecture's sizes are where nobody says: small enough to read.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo.bounded import first_line
 from rnnzoo.building import architecture_module, as_taught, build, create_task
 from rnnzoo.carrying import CarriedEpochs, CarriedScores, steps_of
 from rnnzoo.checkpoints import Checkpoints, Position, finite
@@ -313,7 +314,7 @@ def _hand_over(preset, to, source, model, trained):
     try:
         model.get_layer(to).set_weights(trained.get_layer(source).get_weights())
     except ValueError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
 
 

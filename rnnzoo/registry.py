@@ -341,6 +341,17 @@ def check_factory_arguments(architecture, arguments, where):
     return _check_arguments(_signatures.factory_arguments(architecture), arguments, where, "model")
 
 
+def check_task(name, options, where):
+    """Refuses a task that is none, and options that it does not take or that are of another type.
+
+    Raises:
+        InputError: it is so; it names the nearest that is right.
+    """
+    if name not in list_tasks():
+        raise InputError(f"{where}: task: unknown task '{name}'{nearest(name, list_tasks())}")
+    return _check_arguments(_signatures.task_arguments(name), options, where, "task_options")
+
+
 def check_size(arguments, where):
     """Refuses a model of more parameters than a slip of the hand should ask for, before anything is made.
 
@@ -360,7 +371,9 @@ def check_size(arguments, where):
         if max(value, default=0) > SIZE:
             raise InputError(f"{where}: {name}={max(value):,}; expected {SIZE:,} at the most")
     ends = ("features", "outputs", "vocabulary_size", "target_features", "target_vocabulary_size")
-    widest = max((n for name, value in sizes.items() if name not in (*ends, "layers", "timesteps", "bag") for n in value), default=1)
+    widest = max(
+        (n for name, value in sizes.items() if name not in (*ends, "layers", "timesteps", "bag") for n in value), default=1
+    )
     # An upper bound: each layer reads two as wide as the widest, itself among them, in both directions.
     count = widest * (sum(sum(sizes.get(name, ())) for name in ends) + 4 * widest * (depth + 1))
     if count > PARAMETERS:
@@ -404,15 +417,12 @@ def _validated(content, where):
         preset = Preset(**_tuples(content))
     except ValidationError as error:
         raise InputError(f"{where}: {_first_error(error, Preset)}") from None
-    for kind, name, known in (
-        ("architecture", preset.architecture, list_architectures()),
-        ("task", preset.task, list_tasks()),
-    ):
-        if name not in known:
-            raise InputError(f"{where}: {kind}: unknown {kind} '{name}'{nearest(name, known)}")
+    if preset.architecture not in list_architectures():
+        hint = nearest(preset.architecture, list_architectures())
+        raise InputError(f"{where}: architecture: unknown architecture '{preset.architecture}'{hint}")
     factory = _signatures.factory_arguments(preset.architecture)
     model = _check_arguments(factory, preset.model, where, "model")
-    options = _check_arguments(_signatures.task_arguments(preset.task), preset.task_options, where, "task_options")
+    options = check_task(preset.task, preset.task_options, where)
     if preset.twin and preset.twin.architecture not in list_architectures():
         raise InputError(f"{where}: twin.architecture: unknown '{preset.twin.architecture}'")
     return preset.model_copy(update={"model": model, "task_options": options})

@@ -334,11 +334,23 @@ def _copy(path, copy):
     """Copies a file, or a folder with all that is in it."""
     try:
         if path.is_dir():
+            _check_tree(path)
             shutil.copytree(path, copy)
         else:
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _check_tree(folder):
+    """Refuses what a copy of a folder would not end with: links to folders, which may be loops, pipes and devices."""
+    for place, folders, files in os.walk(folder):
+        for name in folders:
+            if os.path.islink(os.path.join(place, name)):
+                raise InputError(f"{os.path.join(place, name)}: a link to a folder; expected files, and folders of them")
+        for name in files:
+            if not os.path.isfile(os.path.join(place, name)):
+                raise InputError(f"{os.path.join(place, name)}: no file; expected files, and folders of them")
 
 
 def checksum(path):

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._task import Examples
 
@@ -63,6 +65,8 @@ def read(source, task):
     """
     path, inputs, answers, skipped = Path(source.path), [], [], []
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a pipe would be waited for, a device has no end
+            raise InputError(f"{path}: neither a file nor a folder")
         for row in _rows(path, source.columns, task):
             try:
                 if row.error:
@@ -80,7 +84,9 @@ def read(source, task):
             answers.append(answer)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     if not inputs:
         what = f"nothing but bad lines, the first: {skipped[0]}" if skipped else "empty"
@@ -152,8 +158,8 @@ def _json_lines(path, columns, names):
                 continue
             where = f"{path}, line {number}"
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                value = from_json(line)
+            except ValueError as error:
                 yield Row(where, error=f"no JSON: {error}")
                 continue
             if isinstance(value, list) and len(value) == 2 and columns is None:
