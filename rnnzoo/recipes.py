@@ -27,6 +27,8 @@ from rnnzoo.tasks._task import key, no_longer_than
 LEAST_TIMESTEPS = 32
 # The same of what an encoder-decoder writes, whose every timestep has a readout.
 LEAST_WRITTEN = 24
+# So many recipes may be pretraining of each other; one that is its own would never begin.
+PRETRAININGS = 8
 
 
 class Trained(NamedTuple):
@@ -200,11 +202,17 @@ def _rate(recipe, done):
     return recipe.learning_rate * ((1 + math.cos(math.pi * part)) / 2 if recipe.schedule == "cosine" else 1)
 
 
-def count_epochs(preset):
-    """How many epochs its recipe has, those of pretraining included."""
+def count_epochs(preset, depth=0):
+    """How many epochs its recipe has, those of pretraining included.
+
+    Raises:
+        InputError: a recipe is its own pretraining, or too many are in each other.
+    """
     recipe = preset.training
+    if depth > PRETRAININGS:
+        raise InputError(f"{preset.name}: training.pretrain: over {PRETRAININGS} recipes, each the pretraining of the next")
     stages = len(recipe.curriculum.timesteps) if recipe.curriculum else 1
-    return stages * recipe.epochs + (count_epochs(_first(preset)) if recipe.pretrain else 0)
+    return stages * recipe.epochs + (count_epochs(_first(preset), depth + 1) if recipe.pretrain else 0)
 
 
 def prepare(preset, model, task, examples, optimizer=None):

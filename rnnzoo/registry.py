@@ -280,7 +280,8 @@ def load_preset(name, overrides=()):
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     name = content.pop("name", None) or re.sub(r"^\.+|[^\w .-]", "-", folder.resolve().name)[:100] or "preset"
-    preset = _validated({**content, "name": _dashes(name) if isinstance(name, str) else name, "folder": folder}, str(path))
+    name = _dashes(name) if isinstance(name, str) else name
+    preset = _validated({**content, "name": name}, str(path), folder)
     before = folder / f"{DATA}.csv"
     if preset.data is None and before.is_file():  # of a run that is older than that table
         preset = preset.with_data(Source(before))
@@ -298,7 +299,7 @@ def override(preset, overrides):
     content = preset.content()
     for text in overrides:
         _set(content, text)
-    return _validated({"name": preset.name, **content, "folder": preset.folder}, "--set")
+    return _validated({"name": preset.name, **content}, "--set", preset.folder)
 
 
 def parse_override(override):
@@ -412,9 +413,11 @@ def _set(content, override):
     table[keys[-1]] = value
 
 
-def _validated(content, where):
+def _validated(content, where, folder):
+    if "folder" in content:  # where it lies is nothing that it says itself
+        raise InputError(f"{where}: unknown key folder")
     try:
-        preset = Preset(**_tuples(content))
+        preset = Preset(**_tuples(content), folder=folder)
     except ValidationError as error:
         raise InputError(f"{where}: {_first_error(error, Preset)}") from None
     if preset.architecture not in list_architectures():

@@ -160,7 +160,7 @@ class Workspace:
         # Where the folder is there, what it holds stays until the new run is complete.
         with contextlib.ExitStack() as stack:
             if run.is_dir():
-                if (run / UNFINISHED).is_dir():
+                if (run / UNFINISHED).is_dir() and not (run / UNFINISHED).is_symlink():
                     old = take_lock(run / UNFINISHED / LOCK, run)
                     stack.callback(os.close, old)
                 folder = stack.enter_context(fresh_output(run / UNFINISHED, True, marker=STATE, folder=True))
@@ -199,6 +199,7 @@ class Workspace:
         state = check_resumable(run)
         if not (run / UNFINISHED).is_dir():
             return None
+        _refuse_links(run / UNFINISHED)
         lock = take_lock(run / UNFINISHED / LOCK, run)
         try:
             state, about = check_resumable(run), read_state(run)
@@ -340,6 +341,14 @@ def _copy(path, copy):
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _refuse_links(folder):
+    """Refuses links in what a run writes in, which would lead out of it."""
+    places = [(place, name) for place, *found in os.walk(folder) for names in found for name in names]
+    for path in (str(folder), *(os.path.join(*place) for place in places)):
+        if os.path.islink(path):
+            raise InputError(f"{path}: a link, and the run would write beyond its folder; expected files and folders")
 
 
 def _check_tree(folder):
