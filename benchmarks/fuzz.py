@@ -35,6 +35,7 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 import zipfile
 import zlib
 from pathlib import Path
@@ -111,8 +112,19 @@ class Hang(BaseException):
 class Watch:
     """What Python's audit events say of a command: files that are changed, connections, programs, unpickling."""
 
-    CHANGES = frozenset(
-        ["os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "os.utime"]
+    # Event -> which of its arguments are paths that are changed, each with that of the open folder it is in, if any.
+    CHANGES = types.MappingProxyType(
+        {
+            "os.mkdir": [(0, 2)],
+            "os.remove": [(0, 1)],
+            "os.rmdir": [(0, 1)],
+            "os.rename": [(0, 2), (1, 3)],
+            "os.symlink": [(1, 2)],
+            "os.link": [(1, 3)],
+            "os.truncate": [(0, None)],
+            "os.chmod": [(0, 2)],
+            "os.utime": [(0, 3)],
+        }
     )
     NEVER = frozenset(
         ["pickle.find_class", "socket.connect", "os.system", "os.exec", "os.fork", "subprocess.Popen", "os.posix_spawn"]
@@ -131,16 +143,19 @@ class Watch:
             if writes and not isinstance(path, int):
                 self._check(event, path)
         elif event in self.CHANGES:
-            count = 2 if event in ("os.rename", "os.symlink", "os.link") else 1
-            handles = [handle for handle in args[count:] if isinstance(handle, int) and handle > 2]  # of open folders
-            for path in args[:count]:
-                if isinstance(path, str | bytes | os.PathLike):
-                    within = os.readlink(f"/proc/self/fd/{handles[-1]}") if handles and event != "os.chmod" else ""
-                    self._check(event, os.path.join(within, os.fsdecode(path)))
+            self._changes(event, args)
         elif event in self.NEVER and not (self.programs and event in ("subprocess.Popen", "os.posix_spawn", "os.fork")):
             self.found.append(f"{event} {args!r:.200}")
         elif event == "import" and args[0].partition(".")[0] == "evil":
             self.found.append("a module of the stranger's was imported")
+
+    def _changes(self, event, args):
+        for at, folder in self.CHANGES[event]:
+            if not isinstance(args[at], str | bytes | os.PathLike):
+                continue
+            handle = -1 if folder is None or folder >= len(args) else args[folder]
+            within = os.readlink(f"/proc/self/fd/{handle}") if isinstance(handle, int) and handle >= 0 else ""
+            self._check(event, os.path.join(within, os.fsdecode(args[at])))
 
     def _check(self, event, path):
         path = os.path.abspath(os.fsdecode(path))
@@ -909,7 +924,7 @@ def weights(data, sandbox):
                 file.create_virtual_dataset(name, layout)
             elif kind == "huge":
                 sizes = data.draw(st.lists(st.sampled_from([1, 2**16, 2**20, 2**30]), min_size=1, max_size=3))
-                file.create_dataset(name, sizes, "f4", chunks=tuple(min(size, 1024) for size in sizes), compression="gzip")
+                file.create_dataset(name, sizes, "f4", chunks=tuple(min(size, 256) for size in sizes), compression="gzip")
             elif kind == "shape":
                 file[name] = np.zeros(
                     data.draw(st.lists(st.integers(0, 5), max_size=4)), data.draw(st.sampled_from(["f4", "f8", "i8", "?"]))
@@ -1070,6 +1085,52 @@ def archives(data, sandbox):
 
 
 @functools.cache
+def checkpoint():
+    """A checkpoint of digit-sum that is right: the name of each file -> its bytes."""
+    import rnnzoo
+    from rnnzoo.checkpoints import Checkpoints, Position
+    from rnnzoo.epochs import make_optimizer
+    from rnnzoo.registry import load_preset
+
+    preset = load_preset("digit-sum")
+    model = rnnzoo.build(preset)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "checkpoints").mkdir()
+        position = Position(**{**dict.fromkeys(Position._fields, 0), "history": [{"epoch": 1}]})
+        Checkpoints(Path(folder)).save(model, make_optimizer(preset.training, 3), position)
+        return {path.name: path.read_bytes() for path in Path(folder, "checkpoints", "000001").iterdir()}
+
+
+@surface
+def checkpoints(data, sandbox):
+    """Runs that are not complete: checkpoints that are damaged or of something else, links and pipes among their files."""
+    folder = sandbox.fresh() / "run" / "unfinished"
+    (folder / "checkpoints" / "000001").mkdir(parents=True)
+    shutil.copyfile(preset_folder("digit-sum") / "preset.toml", folder / "preset.toml")
+    digest = hashlib.sha256((folder / "preset.toml").read_bytes()).hexdigest()
+    state = {"state": "interrupted", "epochs": 3, "data": None, "tensorboard": False, "sha256": {"preset.toml": digest}}
+    (folder / "state.json").write_text(json.dumps({**state, **versions()}))
+    files = dict(checkpoint())
+    part = data.draw(st.sampled_from([*sorted(files), "lock"]))
+    kind = data.draw(st.integers(0, 12))
+    for name, content in files.items():
+        (folder / "checkpoints" / "000001" / name).write_bytes(bent(data, content) if name == part and kind > 2 else content)
+    place = folder / "lock" if part == "lock" else folder / "checkpoints" / "000001" / part
+    if kind <= 2:
+        place.unlink(missing_ok=True)
+    if kind == 0:
+        os.mkfifo(place)
+    elif kind == 1:
+        place.symlink_to(
+            data.draw(st.sampled_from(["/dev/zero", "../../../../home/precious.txt", "../made", "/etc/passwd"]))
+        )
+    command = data.draw(
+        st.sampled_from([["predict", "run/unfinished", "12"], ["list", "--runs", "."], ["train", "--resume", "run"]])
+    )
+    sandbox.ask(*command, out="run" if command[0] == "train" else None)
+
+
+@functools.cache
 def exports(format):
     """Exports that are right: name -> the bytes of each file in its folder, and of one file alone."""
     import rnnzoo
@@ -1217,7 +1278,7 @@ EXAMPLES = {
     "data-files": 1000,
     "music": 500,
 }
-EXAMPLES |= {"images": 600, "weights": 600, "keras-files": 500, "archives": 500, "exported": 1000}
+EXAMPLES |= {"images": 600, "weights": 600, "keras-files": 500, "archives": 500, "exported": 1000, "checkpoints": 300}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -71,7 +71,7 @@ def mine(tmp_path):
 # Drawn at random, always the same.
 
 QUICK = {"toml": 60, "arguments": 80, "metadata": 25, "recipes": 60, "samples": 25, "data_files": 25, "archives": 60}
-QUICK |= {"music": 15, "images": 25, "weights": 20, "keras_files": 25}
+QUICK |= {"music": 15, "images": 25, "weights": 20, "keras_files": 25, "checkpoints": 10}
 
 
 @pytest.mark.parametrize("surface", QUICK)
@@ -92,6 +92,38 @@ def test_anything_for_longer(fuzz, sandbox, surface):
     ):
         pytest.importorskip(package)
     fuzz.drive(surface.replace("_", "-"), sandbox, 3 * QUICK.get(surface, 30), seed=1)
+
+
+def test_what_is_right_is_taken(fuzz, sandbox):
+    """What is bent and altered is right to begin with: what is refused is refused for that alone."""
+    for name, content in fuzz.DATA.items():
+        sandbox.fresh()
+        (sandbox.work / "mine.txt" if name in ("entities", "shakespeare") else sandbox.work / "mine.csv").write_bytes(
+            content
+        )
+        path = next(sandbox.work.glob("mine.*")).name
+        result = sandbox.ask("train", name, "--data", path, "-o", "out", out="out")
+        assert result.exit_code == 1 and "is not asked here" in result.stderr, (name, result.stderr)
+    for name in fuzz.SMALL:
+        fuzz.copy_of(name, sandbox.fresh() / "mine")
+        (sandbox.work / "mine" / "preset.toml").write_bytes(fuzz.toml_bytes(fuzz.toml_of(name)))
+        assert sandbox.ask("info", "mine").exit_code == 0
+    sandbox.fresh()
+    (sandbox.work / "x.keras").write_bytes(fuzz.keras_file("many-to-one"))
+    assert sandbox.ask("explain", "x.keras", "[[0,0,0,0,0,0,0,1]]").exit_code == 0
+
+
+def test_exports_that_are_right_are_taken(fuzz, sandbox):
+    for package in ("onnx", "onnxruntime", "ai_edge_litert"):
+        pytest.importorskip(package)
+    for format, ending in (("onnx", ".onnx"), ("litert", ".tflite")):
+        files = dict(fuzz.exports(format)["digit-sum"])
+        (sandbox.fresh() / "x").mkdir()
+        (sandbox.work / f"x{ending}").write_bytes(files.pop("alone"))
+        for name, content in files.items():
+            (sandbox.work / "x" / name).write_bytes(content)
+        for where in ("x", f"x{ending}"):
+            assert "16" in sandbox.ask("run", where, "1294").stdout
 
 
 def test_every_surface_is_tested(fuzz):

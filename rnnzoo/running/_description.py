@@ -13,7 +13,7 @@ from rnnzoo.errors import InputError
 FILE, LAYOUT = "rnnzoo.json", 1
 BYTES = 2**32  # of a file at the most
 # What a description must hold, and of what kind its parts are.
-NEEDED = ("preset", "format", "task", "task_options", "input", "answer", "files")
+NEEDED = ("preset", "format", "task", "task_options", "input", "answer")
 KINDS = dict.fromkeys(("preset", "format", "task"), str) | {"files": dict, "models": dict}
 KINDS |= {"task_options": dict, "input": dict, "answer": dict}
 _INSIDE = re.compile(r"[^/\\:\x00-\x1f][^\\:\x00-\x1f]*")
@@ -47,7 +47,7 @@ def read(folder, place="."):
         raise InputError(f"{path}: is no JSON: it is truncated or was altered; export again") from None
     if not isinstance(description, dict) or description.get("sha256") != digest(description):
         raise InputError(f"{path}: the checksum in it is not its own: it is truncated or was altered; export again")
-    check_layout(description, path)
+    check_layout(description, path, ("files",))
     for name, file in description["files"].items():
         try:
             data = regular(folder / name, BYTES)
@@ -62,14 +62,19 @@ def read(folder, place="."):
     return description
 
 
-def check_layout(description, where):
+def check_layout(description, where, more=()):
     """Refuses a description whose parts are not of the kinds that they should be, or that names files beyond its folder.
+
+    Args:
+        description: it.
+        where: what it is of, in messages.
+        more: names of parts that it must have beside `NEEDED`: one that stands in a model's own file names no files.
 
     Raises:
         InputError: it is so; it says which part.
     """
     wrong = next((name for name, kind in KINDS.items() if not isinstance(description.get(name, kind()), kind)), None)
-    wrong = wrong or next((name for name in NEEDED if name not in description), None)
+    wrong = wrong or next((name for name in (*NEEDED, *more) if name not in description), None)
     if wrong is None:
         files = description.get("files", {})
         models = description.get("models", {}).values()

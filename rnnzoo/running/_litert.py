@@ -92,7 +92,7 @@ def read_file(path):
             description = from_json(archive.read(FILE))
             if not isinstance(description, dict) or description.get("sha256") != digest(description):
                 raise InputError(wrong)
-            check_layout(description, path)
+            check_layout(description, path, ("files", "models"))
             found = {name: archive.read(name) for name in archive.namelist() if name in description["files"]}
         first = description["first"]
         found[first] = content[: description["files"][first]["bytes"]]
