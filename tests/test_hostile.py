@@ -98,10 +98,8 @@ def test_what_is_right_is_taken(fuzz, sandbox):
     """What is bent and altered is right to begin with: what is refused is refused for that alone."""
     for name, content in fuzz.DATA.items():
         sandbox.fresh()
-        (sandbox.work / "mine.txt" if name in ("entities", "shakespeare") else sandbox.work / "mine.csv").write_bytes(
-            content
-        )
-        path = next(sandbox.work.glob("mine.*")).name
+        path = "mine.txt" if name in fuzz.TEXTUAL else "mine.csv"
+        (sandbox.work / path).write_bytes(content)
         result = sandbox.ask("train", name, "--data", path, "-o", "out", out="out")
         assert result.exit_code == 1 and "is not asked here" in result.stderr, (name, result.stderr)
     for name in fuzz.SMALL:
