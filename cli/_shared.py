@@ -77,7 +77,18 @@ def needs_output(draw, output):
 
 def print_json(value):
     """`value` as JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value, indent=None):
+    """`value` as JSON, readable, but for what could move a terminal's cursor, of which JSON itself lets some stand."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def seen(text):
+    """A text without what could move a terminal's cursor: it is written out."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def print_table(columns, rows, optional=False):
@@ -91,7 +102,7 @@ def print_table(columns, rows, optional=False):
     """
     from rich.console import Console
 
-    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    rows = [["" if cell is None else seen(str(cell)) for cell in row] for row in rows]
     console = Console()
     table = _table(columns, rows, optional)
     if not console.is_terminal:  # nothing is folded in a file or a pipe

@@ -209,10 +209,10 @@ def _of_file(explaining, path, sample, answer, loss):
 
 def _example(what, text):
     """One example as a batch of one."""
-    import json
+    from rnnzoo.bounded import from_json
 
     try:
-        value = json.loads(text)
+        value = from_json(text)
     except ValueError as error:
         raise InputError(
             f"{what}: no JSON ({error}); expected an array of one example, such as [[0.1, 0.2], [0.3, 0.4]]"

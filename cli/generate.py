@@ -1,11 +1,10 @@
 """`rnnzoo generate`: text or music that a preset writes."""
 
-import json
 from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force
+from rnnzoo.cli._shared import as_json, force, json_text
 from rnnzoo.registry import load_preset
 
 # What music is written as, beside text.
@@ -86,6 +85,6 @@ def _whole(texts, prompt, as_json):
     """All texts: a line each, or with rules between them where they have lines of their own; or JSON."""
     if as_json:
         objects = [{"prompt": prompt, "text": text} for text in texts]
-        return json.dumps(objects, indent=2, ensure_ascii=False) + "\n"
+        return json_text(objects, indent=2) + "\n"
     between = "\n\n---\n\n" if any("\n" in text for text in texts) else "\n"
     return between.join(texts) + "\n"

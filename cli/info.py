@@ -2,7 +2,7 @@
 
 import click
 
-from rnnzoo.cli._shared import as_json, print_json, print_metrics, print_table
+from rnnzoo.cli._shared import as_json, print_json, print_metrics, print_table, seen
 from rnnzoo.registry import load_preset
 
 
@@ -16,9 +16,9 @@ def command(preset, as_json):
     if as_json:
         print_json({"name": preset.name, "folder": str(preset.folder), **preset.content(), "metadata": metadata})
         return
-    click.echo(f"{preset.name}: {preset.description}")
+    click.echo(seen(f"{preset.name}: {preset.description}"))
     if preset.limits:
-        click.echo(f"Limits: {preset.limits}")
+        click.echo(seen(f"Limits: {preset.limits}"))
     click.echo()
     content = preset.content()
     rows = [["architecture", preset.architecture], *_flat("model", content.get("model", {}))]
@@ -29,7 +29,7 @@ def command(preset, as_json):
     ]
     rows += _flat("training", content["training"])
     if metadata:
-        rows.append(["parameters", f"{metadata['parameters']:,}"])
+        rows.append(["parameters", f"{metadata.get('parameters', 0):,}"])
     rows.append(["folder", preset.folder])
     print_table(["key", "value"], rows)
     if metadata is None:
@@ -38,7 +38,8 @@ def command(preset, as_json):
     click.echo()
     print_metrics(metadata["metrics"])
     click.echo()
-    print_table(["input", "answer"], [[one["input"], one.get("shown", one["answer"])] for one in metadata["examples"]])
+    examples = metadata.get("examples", [])
+    print_table(["input", "answer"], [[one.get("input"), one.get("shown", one.get("answer"))] for one in examples])
 
 
 def _flat(prefix, table):

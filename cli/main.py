@@ -1,20 +1,44 @@
 """The `rnnzoo` command: one module beside this one is one command."""
 
+import contextlib
 import errno
 import importlib
+import sys
 from pathlib import Path
 
 import click
 
 import rnnzoo
 
+# So many characters of an error are shown at the most: what is wrong may be a whole file.
+LONG = 1000
+
 
 class Failure(click.ClickException):
     """An error of the library's as Click shows it: one line on standard error and an exit code."""
 
     def __init__(self, error):
-        super().__init__(str(error))
+        super().__init__(_one_line(str(error)))
         self.exit_code = 2 if isinstance(error, rnnzoo.InputError) else 1
+
+
+def _one_line(text):
+    """A text whose every character can be seen: what is no such, and could move a terminal's cursor, is written out."""
+    text = text if len(text) <= LONG else f"{text[: LONG - 300]} ... {text[-295:]}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+@contextlib.contextmanager
+def _told():
+    """What is wrong with the command line itself is told on one line, too."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = _one_line(error.message)
+        for name in ("option_name", "param_hint"):
+            if isinstance(getattr(error, name, None), str):
+                setattr(error, name, _one_line(getattr(error, name)))
+        raise
 
 
 class Commands(click.Group):
@@ -29,9 +53,16 @@ class Commands(click.Group):
             return None
         return importlib.import_module(f"rnnzoo.cli.{name}").command
 
+    def make_context(self, *args, **kwargs):
+        with _told():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx):
+        if hasattr(sys.stdout, "reconfigure"):  # a file's name may have what no encoding can write
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with _told():
+                return super().invoke(ctx)
         except rnnzoo.RnnzooError as error:
             raise Failure(error) from None
         except rnnzoo.RunInterrupted as error:

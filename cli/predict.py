@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import json
 import os
 import stat
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, print_table
+from rnnzoo.cli._shared import as_json, json_text, print_table
 from rnnzoo.errors import InputError
 from rnnzoo.registry import load_preset
 
@@ -112,7 +111,7 @@ def _stream(stream, source, where, as_json):
         else:
             shown, found = "", {"end": True, "timesteps": stream.timesteps}
             stream.reset()
-        click.echo(json.dumps(found, ensure_ascii=False) if as_json else shown)  # flushed, line by line
+        click.echo(json_text(found) if as_json else shown)  # flushed, line by line
 
 
 def _answer(zoo, inputs, total, as_json, where=None):
@@ -147,7 +146,7 @@ def _write_json(blocks, advance, task):
     begin = "[\n"
     for block, last in blocks:
         objects = ({"input": raw, "answer": answer, **task.told(raw, answer)} for raw, answer in block)
-        objects = (json.dumps(one, ensure_ascii=False) for one in objects)
+        objects = map(json_text, objects)
         click.echo(begin + ",\n".join(f"  {one}" for one in objects), nl=False)
         begin = ",\n"
         advance(len(block), last)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from rnnzoo import tasks
+from rnnzoo.bounded import first_line
 from rnnzoo.checkpoints import restore_last
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.files import fresh_output
@@ -23,12 +24,14 @@ from rnnzoo.registry import (
     Preset,
     architecture_name,
     check_factory_arguments,
+    check_size,
     factory_arguments,
     list_architectures,
     list_presets,
     load_preset,
     parse_override,
 )
+from rnnzoo.strangers import check_model, check_weights
 
 
 def architecture_module(architecture):
@@ -51,10 +54,19 @@ def create_task(preset):
     learned = preset.learned() if task.learns else None
     if learned is not None:
         try:
-            task.recall(learned)
-        except (KeyError, TypeError) as error:
+            task.recall({name: _as_learned(name, learned[name]) for name in task.learns})
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{preset.folder / LEARNED}: damaged ({error!r}); train again or restore it") from None
     return task
+
+
+def _as_learned(name, value):
+    """A vocabulary or the like: a text, or a list of different texts, or of different whole numbers."""
+    entries = [value] if isinstance(value, str) else value
+    kinds = {type(entry) for entry in entries} if isinstance(entries, list) else set()
+    if kinds not in ({str}, {int}) or len({*entries}) < len(entries) or "" in entries:
+        raise ValueError(f"{name} is no text, nor a list of different texts or whole numbers")
+    return value
 
 
 def new_task(preset):
@@ -125,6 +137,7 @@ def build_architecture(architecture, arguments, task, name):
     """
     create = factory(architecture)
     given = task.model_arguments(architecture)
+    check_size({**given, **arguments}, name)
     taken = sorted(set(given) & set(arguments))
     if taken:
         raise InputError(f"{name}: model.{taken[0]} follows from the task and cannot be set")
@@ -196,12 +209,12 @@ def load_trained(preset):
             f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it"
         )
     model = build(preset)
+    check_weights(path, model.count_params())
     try:
         with warnings.catch_warnings(action="ignore"):  # what does not fit is an error, not a warning before it
             model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: the weights do not fit the model: {reason}") from None
+    except Exception as error:  # what a damaged file raises is anything
+        raise InputError(f"{path}: the weights do not fit the model: {first_line(error)}") from None
     return model
 
 
@@ -237,15 +250,17 @@ def load_model(path):
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
+    check_model(path)
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # what a damaged archive raises is anything
-        raise InputError(f"{path}: cannot be loaded as a Keras model: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{path}: cannot be loaded as a Keras model: {first_line(error)}") from None
 
 
 def sha256(path):
     """The sha256 of a file's content, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # What an architecture's sizes are where nobody says: small enough to read.
@@ -280,6 +295,7 @@ def start(name, overrides=(), *, seed=None):
         defaults.pop("features", None)
     if seed is not None:
         keras.utils.set_random_seed(seed)
+    check_size({**defaults, **given}, "--set")
     return factory(architecture)(**defaults, **given), defaults
 
 

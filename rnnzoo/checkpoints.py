@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo.bounded import first_line
 from rnnzoo.errors import InputError, WorkerLost
 from rnnzoo.files import fresh_output, remove
 from rnnzoo.runs import CHECKPOINTS, checkpoint_numbers, resume_line
@@ -188,7 +189,7 @@ def _restore(path, model, optimizer=None):
         status.assert_existing_objects_matched()
         status.expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"{path}: not a checkpoint of this model: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{path}: not a checkpoint of this model: {first_line(error)}") from None
 
 
 def restore_last(unfinished, model):
@@ -248,7 +249,7 @@ def _newest(folder):
             if kept.position is None:
                 raise ValueError("it holds no position")
         except Exception as error:  # what a damaged file raises is anything
-            damaged.append((path, f"damaged ({str(error).strip().splitlines()[0]})"))
+            damaged.append((path, f"damaged ({first_line(error)})"))
             continue
         return number, kept.position, damaged
     if damaged:

@@ -18,12 +18,14 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from rnnzoo.bounded import UNPACKING, check_zip
 from rnnzoo.errors import DataError, MissingDataError
 from rnnzoo.files import fresh_output
 
 CACHE, VARIABLE = "~/.cache/rnnzoo", "RNNZOO_DATA"
 # How long a server may say nothing; and how much larger than its content a compressed file may be, which is but a header.
 SECONDS, HEADER = 30, 2**16
+UNPACKED = 2**32  # bytes that all members of an archive may have together
 
 
 class DataFile(NamedTuple):
@@ -83,9 +85,10 @@ def read_member(file, name, size):
     Raises:
         DataError: the archive has no such regular file, it is larger or damaged; else as `read`.
     """
-    where = f"{cache() / file.path}, member {name}"
+    where, content = f"{cache() / file.path}, member {name}", read(file)
     try:
-        with zipfile.ZipFile(io.BytesIO(read(file))) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_zip(archive, UNPACKED)
             info = archive.getinfo(name)
             mode = info.external_attr >> 16  # as Unix has it; 0 where the archive was written elsewhere
             if info.is_dir() or (mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
@@ -94,9 +97,9 @@ def read_member(file, name, size):
                 content = member.read(size + 1)
     except KeyError:
         raise DataError(f"{where}: not in the archive") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except UNPACKING as error:
         raise DataError(f"{where}: cannot be unpacked: {error}") from None
     if len(content) > size:
         raise DataError(f"{where}: larger than {size:,} bytes")

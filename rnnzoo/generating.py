@@ -18,6 +18,7 @@ from rnnzoo.tasks._inputs import short
 # How many characters a language model writes where nobody says; and what it begins with where nobody does.
 LENGTH, BEGINNING = 500, "\n"
 MOST = 100_000  # samples in one batch
+LONGEST = 10**7  # characters, or frames, of one of them
 
 
 def generate(
@@ -200,7 +201,7 @@ class Writer:
 
 def _check(count, length, prompt_length, temperature, top_k, top_p, seed):
     """Refuses what is out of range."""
-    whole = {"count": (count, 1, MOST), "length": (length, 1, None), "prompt_length": (prompt_length, 1, None)}
+    whole = {"count": (count, 1, MOST), "length": (length, 1, LONGEST), "prompt_length": (prompt_length, 1, None)}
     whole |= {"top_k": (top_k, 0, None), "seed": (seed, 0, 2**63 - 1)}
     for name, (value, least, most) in whole.items():
         if value is None and name in ("length", "prompt_length", "seed"):

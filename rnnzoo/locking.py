@@ -12,6 +12,8 @@ except ImportError:  # Windows: there, nothing keeps two processes apart
 
 # For so long somebody who only asks whether a lock is held may hold it.
 PATIENCE = 0.5
+# The lock is a file in its folder: no link to one elsewhere, and no pipe, which would be waited for.
+HERE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def take_lock(path, run, doing="is training"):
@@ -28,7 +30,7 @@ def take_lock(path, run, doing="is training"):
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | HERE, 0o644)
         except FileNotFoundError:
             raise InputError(f"{run}: another process has just completed or replaced it") from None
         except OSError as error:
@@ -56,7 +58,7 @@ def locked(path):
     if fcntl is None:
         return False
     try:
-        lock = os.open(path, os.O_RDONLY)
+        lock = os.open(path, os.O_RDONLY | HERE)
     except OSError:
         return False
     try:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo.bounded import first_line
 from rnnzoo.building import architecture_module, as_taught, build, create_task, taught_arrays, taught_twin
 from rnnzoo.carrying import CarriedEpochs, CarriedScores, steps_of
 from rnnzoo.checkpoints import Checkpoints, Position, finite
@@ -28,6 +29,8 @@ from rnnzoo.tasks._task import apart, key, no_longer_than
 LEAST_TIMESTEPS = 32
 # The same of what an encoder-decoder writes, whose every timestep has a readout.
 LEAST_WRITTEN = 24
+# So many recipes may be pretraining of each other; one that is its own would never begin.
+PRETRAININGS = 8
 
 
 class Trained(NamedTuple):
@@ -228,11 +231,17 @@ def _rate(recipe, done):
     return recipe.learning_rate * ((1 + math.cos(math.pi * part)) / 2 if recipe.schedule == "cosine" else 1)
 
 
-def count_epochs(preset):
-    """How many epochs its recipe has, those of pretraining included."""
+def count_epochs(preset, depth=0):
+    """How many epochs its recipe has, those of pretraining included.
+
+    Raises:
+        InputError: a recipe is its own pretraining, or too many are in each other.
+    """
     recipe = preset.training
+    if depth > PRETRAININGS:
+        raise InputError(f"{preset.name}: training.pretrain: over {PRETRAININGS} recipes, each the pretraining of the next")
     stages = len(recipe.curriculum.timesteps) if recipe.curriculum else 1
-    return stages * recipe.epochs + (count_epochs(_first(preset)) if recipe.pretrain else 0)
+    return stages * recipe.epochs + (count_epochs(_first(preset), depth + 1) if recipe.pretrain else 0)
 
 
 def check_shared(preset, workers, gpus):
@@ -398,7 +407,7 @@ def _hand_over(preset, to, source, model, trained):
     try:
         model.get_layer(to).set_weights(trained.get_layer(source).get_weights())
     except ValueError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{preset.name}: training.pretrain.layers: {to} = '{source}': {reason}") from None
 
 

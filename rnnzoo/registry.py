@@ -5,13 +5,13 @@ import hashlib
 import json
 import re
 import shlex
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from rnnzoo import _signatures
+from rnnzoo.bounded import JSON_BYTES, NAMES, TOML_BYTES, checked, from_json, from_toml, regular
 from rnnzoo.errors import InputError, nearest
 
 WEIGHTS, METADATA, PRESET = "model.weights.h5", "metadata.json", "preset.toml"
@@ -22,7 +22,11 @@ LEARNED = "learned.json"
 DIAGRAM, CURVE, WRITTEN = "architecture.svg", "learning-curve.svg", "written.svg"
 # A run that is not complete: where in its folder it is, and how it stands (see `rnnzoo.runs`).
 UNFINISHED, STATE = "unfinished", "state.json"
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+# Of a preset: not hidden, in no other folder, and on one line.
+NAME = r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$"
+# What a recipe and a model may have at the most; more is a slip, or meant to do harm.
+EPOCHS, BATCH, SIZE, LAYERS, PARAMETERS = 10**7, 2**20, 2**20, 256, 2**28
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Pretrain(BaseModel):
@@ -42,7 +46,7 @@ class Curriculum(BaseModel):
     """
 
     model_config = _STRICT
-    timesteps: tuple[int, ...] = Field(min_length=1)
+    timesteps: tuple[Annotated[int, Field(ge=1, le=SIZE)], ...] = Field(min_length=1, max_length=1000)
 
 
 class Training(BaseModel):
@@ -68,7 +72,7 @@ class Training(BaseModel):
     weight_decay: float | None = Field(None, gt=0)
     recurrent_rate: float | None = Field(None, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup_epochs: float = Field(0.0, ge=0)
+    warmup_epochs: float = Field(0.0, ge=0, le=EPOCHS)
     clip_norm: float | None = Field(None, gt=0)
     clip_value: float | None = Field(None, gt=0)
     keep_gradient: float | None = Field(None, gt=0)
@@ -76,9 +80,9 @@ class Training(BaseModel):
     augment: bool = False
     label_smoothing: float | None = Field(None, gt=0, lt=1)
     balance: float | None = Field(None, gt=0, le=1)
-    truncate: int | None = Field(None, ge=1)
-    batch_size: int = Field(64, ge=1)
-    epochs: int = Field(ge=1)
+    truncate: int | None = Field(None, ge=1, le=SIZE)
+    batch_size: int = Field(64, ge=1, le=BATCH)
+    epochs: int = Field(ge=1, le=EPOCHS)
     seed: int = Field(0, ge=0, lt=2**32)
     round_weights: bool = False
     storage: Literal["float32", "float16"] = "float32"
@@ -125,6 +129,19 @@ class Source(NamedTuple):
     sha256: str | None = None
 
 
+class Metadata(BaseModel):
+    """What is looked up in `metadata.json`; there is more in it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    metrics: dict[str, dict[str, float]]
+    weights_sha256: str
+    preset_sha256: str | None = None
+    learned_sha256: str | None = None
+    parameters: int = 0
+    examples: list[dict[str, Any]] = []
+    training_seconds: float = 0.0
+
+
 class Twin(BaseModel):
     """Another architecture on the same task and recipe, for the model card to compare with."""
 
@@ -138,7 +155,8 @@ class Preset(BaseModel):
     """An architecture, a task and a recipe, as a folder holds them."""
 
     model_config = _STRICT
-    name: str
+    # It names folders and files, too, and a model in Keras.
+    name: str = Field(pattern=NAME, max_length=100)
     folder: Path
     description: str
     architecture: str
@@ -190,7 +208,7 @@ class Preset(BaseModel):
         """
         path = self.folder / LEARNED
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = from_json(regular(path, JSON_BYTES))
             options = found.pop("task_options")
         except FileNotFoundError:
             return None
@@ -224,10 +242,11 @@ class Preset(BaseModel):
         if not path.is_file():
             raise InputError(f"{path}: missing; '{self.name}' has no trained weights yet (`rnnzoo train {self.name}`)")
         try:
-            metadata = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(metadata["metrics"], dict) or not isinstance(metadata["weights_sha256"], str):
-                raise TypeError("not a table of metrics and a checksum")
-        except (ValueError, KeyError, TypeError) as error:
+            metadata = from_json(regular(path, JSON_BYTES))
+            Metadata(**metadata)
+        except ValidationError as error:
+            raise InputError(f"{path}: damaged ({_first_error(error, Metadata)}); train again or restore it") from None
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train again or restore it") from None
         return metadata
 
@@ -267,13 +286,16 @@ def load_preset(name, overrides=()):
     folder = _folder(name)
     path = folder / PRESET
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = from_toml(regular(path, TOML_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: missing; the folder is no preset and no training run") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise InputError(f"{path}: {error}") from None
-    name = _dashes(content.pop("name", None) or folder.resolve().name)
-    preset = _validated({"name": name, "folder": folder, **content}, str(path))
+    name = content.pop("name", None) or re.sub(r"^\.+|[^\w .-]", "-", folder.resolve().name)[:100] or "preset"
+    name = _dashes(name) if isinstance(name, str) else name
+    preset = _validated({**content, "name": name}, str(path), folder)
     before = folder / f"{DATA}.csv"
     if preset.data is None and before.is_file():  # of a run that is older than that table
         preset = preset.with_data(Source(before))
@@ -286,7 +308,7 @@ def from_content(name, folder, content):
     Raises:
         InputError: it is wrong.
     """
-    return _validated({"name": name, "folder": Path(folder), **content}, str(folder))
+    return _validated({**content, "name": name}, str(folder), Path(folder))
 
 
 def override(preset, overrides):
@@ -300,7 +322,7 @@ def override(preset, overrides):
     content = preset.content()
     for text in overrides:
         _set(content, text)
-    return _validated({"name": preset.name, "folder": preset.folder, **content}, "--set")
+    return _validated({"name": preset.name, **content}, "--set", preset.folder)
 
 
 def parse_override(override):
@@ -309,10 +331,18 @@ def parse_override(override):
     if not equals or not key.strip():
         raise InputError(f"--set '{override}': expected KEY=VALUE, for example training.epochs=5")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = from_toml(f"value = {text}")
+        value = table["value"] if len(table) == 1 else text  # more lines would be more keys
+    except ValueError:
         value = text
-    return key.strip().split("."), value
+    keys = key.strip().split(".")
+    try:
+        checked([keys, value])
+        if len(keys) > NAMES:
+            raise ValueError(f"a key of over {NAMES} names")
+    except ValueError as error:
+        raise InputError(f"--set '{override}': {error}") from None
+    return keys, value
 
 
 def architecture_name(name):
@@ -333,6 +363,45 @@ def check_factory_arguments(architecture, arguments, where):
         InputError: a name or type is wrong; it names the nearest that is right.
     """
     return _check_arguments(_signatures.factory_arguments(architecture), arguments, where, "model")
+
+
+def check_task(name, options, where):
+    """Refuses a task that is none, and options that it does not take or that are of another type.
+
+    Raises:
+        InputError: it is so; it names the nearest that is right.
+    """
+    if name not in list_tasks():
+        raise InputError(f"{where}: task: unknown task '{name}'{nearest(name, list_tasks())}")
+    return _check_arguments(_signatures.task_arguments(name), options, where, "task_options")
+
+
+def check_size(arguments, where):
+    """Refuses a model of more parameters than a slip of the hand should ask for, before anything is made.
+
+    Args:
+        arguments: all that a factory is given.
+        where: what it is, in messages.
+
+    Raises:
+        InputError: a size, a number of layers or the parameters that follow from them are too many; it says which.
+    """
+    sizes = {name: value if isinstance(value, tuple) else (value,) for name, value in arguments.items()}
+    sizes = {name: [n for n in value if type(n) is int] for name, value in sizes.items() if name != "mask_value"}
+    depth = sum(sizes.get("layers", ())) + sum(len(value) for name, value in sizes.items() if name in ("dense", "hidden"))
+    if depth > LAYERS:
+        raise InputError(f"{where}: {depth:,} layers; expected {LAYERS:,} at the most")
+    for name, value in sizes.items():
+        if max(value, default=0) > SIZE:
+            raise InputError(f"{where}: {name}={max(value):,}; expected {SIZE:,} at the most")
+    ends = ("features", "outputs", "vocabulary_size", "target_features", "target_vocabulary_size")
+    widest = max(
+        (n for name, value in sizes.items() if name not in (*ends, "layers", "timesteps", "bag") for n in value), default=1
+    )
+    # An upper bound: each layer reads two as wide as the widest, itself among them, in both directions.
+    count = widest * (sum(sum(sizes.get(name, ())) for name in ends) + 4 * widest * (depth + 1))
+    if count > PARAMETERS:
+        raise InputError(f"{where}: up to {count:,} parameters; expected {PARAMETERS:,} at the most")
 
 
 def _folder(name):
@@ -367,20 +436,19 @@ def _set(content, override):
     table[keys[-1]] = value
 
 
-def _validated(content, where):
+def _validated(content, where, folder):
+    if "folder" in content:  # where it lies is nothing that it says itself
+        raise InputError(f"{where}: unknown key folder")
     try:
-        preset = Preset(**_tuples(content))
+        preset = Preset(**_tuples(content), folder=folder)
     except ValidationError as error:
         raise InputError(f"{where}: {_first_error(error, Preset)}") from None
-    for kind, name, known in (
-        ("architecture", preset.architecture, list_architectures()),
-        ("task", preset.task, list_tasks()),
-    ):
-        if name not in known:
-            raise InputError(f"{where}: {kind}: unknown {kind} '{name}'{nearest(name, known)}")
+    if preset.architecture not in list_architectures():
+        hint = nearest(preset.architecture, list_architectures())
+        raise InputError(f"{where}: architecture: unknown architecture '{preset.architecture}'{hint}")
     factory = _signatures.factory_arguments(preset.architecture)
     model = _check_arguments(factory, preset.model, where, "model")
-    options = _check_arguments(_signatures.task_arguments(preset.task), preset.task_options, where, "task_options")
+    options = check_task(preset.task, preset.task_options, where)
     if preset.twin and preset.twin.architecture not in list_architectures():
         raise InputError(f"{where}: twin.architecture: unknown '{preset.twin.architecture}'")
     return preset.model_copy(update={"model": model, "task_options": options})
@@ -404,6 +472,11 @@ def _tuples(value):
     return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def _first_error(error, schema, table=None):
     """One line for the first of a `ValidationError`'s findings; an unknown key comes with the nearest valid one."""
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -411,7 +484,7 @@ def _first_error(error, schema, table=None):
     key = ".".join([*([table] if table else []), *where])
     if first["type"] != "extra_forbidden":
         text = first["msg"][:1].lower() + first["msg"][1:]
-        given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+        given = "" if first["type"] == "missing" else f", not {_short(first['input'])}"
         return f"{key}: {text.removeprefix('input ')}{given}"
     for part in filter(schema.model_fields.__contains__, where[:-1]):  # the others are keys of a dict
         annotation = schema.model_fields[part].annotation

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 import rnnzoo
+from rnnzoo.bounded import first_line
 from rnnzoo.building import save_weights, sha256
 from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
@@ -65,7 +66,7 @@ def write_result(work, predictor, trained, kept, progress):
             (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")
             (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     except tf.errors.OpError as error:
-        reason = str(error.message).strip().splitlines()[0]
+        reason = first_line(error.message)
         raise OSError(f"{work.folder / RESULT}: cannot be written: {reason}") from None
 
 

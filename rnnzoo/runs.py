@@ -14,8 +14,11 @@ import os
 import shlex
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output, remove, sync_entries
 from rnnzoo.locking import locked, take_lock
@@ -85,12 +88,15 @@ def read_state(folder):
     """
     path = Path(folder) / UNFINISHED / STATE
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if about["state"] not in (RUNNING, INTERRUPTED, FAILED) or not isinstance(about["epochs"], int):
-            raise TypeError("no state of a run")
+        about = from_json(regular(path, JSON_BYTES))
+        State(**about)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: damaged ({key}: {first['msg']}); train anew with --force") from None
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); train anew with --force") from None
     return about
 
@@ -105,6 +111,21 @@ def checkpoint_numbers(unfinished):
 def resume_line(folder):
     """The command that goes on with a run."""
     return f"rnnzoo train --resume {shlex.quote(str(folder))}"
+
+
+class State(BaseModel):
+    """What is looked up in `state.json`; there is more in it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    state: Literal[RUNNING, INTERRUPTED, FAILED]
+    epochs: int
+    data: str | None = None
+    tensorboard: bool = False
+    error: str | None = None
+    rnnzoo_version: str
+    keras_version: str
+    tensorflow_version: str
+    sha256: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")], str]
 
 
 class Workspace:
@@ -140,7 +161,7 @@ class Workspace:
         # Where the folder is there, what it holds stays until the new run is complete.
         with contextlib.ExitStack() as stack:
             if run.is_dir():
-                if (run / UNFINISHED).is_dir():
+                if (run / UNFINISHED).is_dir() and not (run / UNFINISHED).is_symlink():
                     old = take_lock(run / UNFINISHED / LOCK, run)
                     stack.callback(os.close, old)
                 folder = stack.enter_context(fresh_output(run / UNFINISHED, True, marker=STATE, folder=True))
@@ -183,6 +204,7 @@ class Workspace:
         state = check_resumable(run)
         if not (run / UNFINISHED).is_dir():
             return None
+        _refuse_links(run / UNFINISHED)
         lock = take_lock(run / UNFINISHED / LOCK, run)
         try:
             state, about = check_resumable(run), read_state(run)
@@ -320,6 +342,7 @@ def _copy(path, copy):
     """Copies a file, a folder with all that is in it, or the files that a pattern matches into a folder, in their order."""
     try:
         if path.is_dir():
+            _check_tree(path)
             shutil.copytree(path, copy)
         elif not path.exists() and glob.has_magic(str(path)):
             copy.mkdir()
@@ -329,6 +352,25 @@ def _copy(path, copy):
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _refuse_links(folder):
+    """Refuses links in what a run writes in, which would lead out of it."""
+    places = [(place, name) for place, *found in os.walk(folder) for names in found for name in names]
+    for path in (str(folder), *(os.path.join(*place) for place in places)):
+        if os.path.islink(path):
+            raise InputError(f"{path}: a link, and the run would write beyond its folder; expected files and folders")
+
+
+def _check_tree(folder):
+    """Refuses what a copy of a folder would not end with: links to folders, which may be loops, pipes and devices."""
+    for place, folders, files in os.walk(folder):
+        for name in folders:
+            if os.path.islink(os.path.join(place, name)):
+                raise InputError(f"{os.path.join(place, name)}: a link to a folder; expected files, and folders of them")
+        for name in files:
+            if not os.path.isfile(os.path.join(place, name)):
+                raise InputError(f"{os.path.join(place, name)}: no file; expected files, and folders of them")
 
 
 def checksum(path):

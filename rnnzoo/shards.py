@@ -12,6 +12,7 @@ import itertools
 import json
 from pathlib import Path
 
+from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output
 from rnnzoo.tasks._task import plain
@@ -154,8 +155,8 @@ def _examples(record, where):
     for raw, answer in zip(inputs or as_json, answers, strict=True):
         try:
             text = raw.decode()
-            yield json.loads(text) if as_json else text, answer.decode()
-        except (ValueError, RecursionError) as error:
+            yield from_json(text) if as_json else text, answer.decode()
+        except ValueError as error:
             yield None, None, f"no text and no JSON: {error}"
 
 
@@ -167,7 +168,7 @@ def read_manifest(folder):
     """
     path = Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = from_json(regular(path, JSON_BYTES))
         if manifest["form"] != FORM:
             raise ValueError(f"the form is {manifest['form']!r}; expected {FORM}")
         for entry in manifest["shards"]:
@@ -175,7 +176,7 @@ def read_manifest(folder):
                 raise ValueError(f"{entry['file']!r} is no shard in this folder")
             if not isinstance(entry["examples"], int) or not isinstance(entry["sha256"], str):
                 raise TypeError("a shard has a number of examples and a checksum")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); pack the examples again") from None
     return manifest
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from rnnzoo.bounded import UNPACKING, from_json
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output
 from rnnzoo.stepping import step_model
@@ -206,13 +206,13 @@ class Stream:
             # Opened here: NumPy leaves a file open that is no whole archive.
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            about = json.loads(arrays.pop(ABOUT).tobytes())
+            about = from_json(arrays.pop(ABOUT).tobytes())
             preset, fingerprint = about["preset"], about["fingerprint"]
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        except (*UNPACKING, LookupError, TypeError, AttributeError, MemoryError):
             raise InputError(f"{path}: damaged, or no state that a stream saved") from None
         if fingerprint != self._stepper.fingerprint():
             raise InputError(

@@ -3,10 +3,12 @@
 import csv
 import glob
 import json
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnzoo import shards
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._task import Examples
 
@@ -93,6 +95,10 @@ def each(source, files, task, skip):
     """
     for path in files:
         try:
+            if (
+                not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
+            ):  # a pipe would be waited for, a device has no end
+                raise InputError(f"{path}: neither a file nor a folder")
             for row in _rows(path, source.columns, task):
                 try:
                     if row.error:
@@ -109,7 +115,9 @@ def each(source, files, task, skip):
                 yield given, answer
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 
 
@@ -204,8 +212,8 @@ def _json_lines(path, columns, names):
                 continue
             where = f"{path}, line {number}"
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                value = from_json(line)
+            except ValueError as error:
                 yield Row(where, error=f"no JSON: {error}")
                 continue
             if isinstance(value, list) and len(value) == 2 and columns is None:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
+    "bounded": -1,
     "errors": -1,
     "_signatures": -1,
     "_layout": -1,
@@ -43,6 +44,7 @@ FLOORS = {
     "streamed": 3,
     "userdata": 3,
     "drawing": 3,
+    "strangers": 3,
     "piano_roll": 3,
     "cards": 4,
     "curves": 4,

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from rnnzoo import losses
+from rnnzoo.bounded import first_line
 from rnnzoo.errors import InputError, nearest
 from rnnzoo.explaining._parts import Trace
 from rnnzoo.explaining._passes import Tape, not_functional
@@ -41,7 +42,7 @@ def trace(model, x, y=None, *, loss=None, sample_weight=None):
     except (ValueError, IndexError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"the input does not fit the model: {str(error).splitlines()[0]}") from None
+        raise InputError(f"the input does not fit the model: {first_line(error)}") from None
     result = Trace(dict(zip(names, arrays, strict=True)), out.array, tape.layers)
     if y is None:
         return result
@@ -158,7 +159,7 @@ def _losses(function, y, outputs, weights):
             total = tf.reduce_sum(tf.cast(each, prediction.dtype) * weights) / _divisor(function, weights)
         gradient = tape.gradient(total, prediction)
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"the target of shape {y.shape} does not fit the outputs {expected} and the loss: {reason}"
         ) from None

@@ -2,15 +2,14 @@
 
 import hashlib
 import io
-import json
 import zipfile
-import zlib
 
 import numpy as np
 
 from rnnzoo import quiet
+from rnnzoo.bounded import UNPACKING, check_zip, from_json, regular
 from rnnzoo.errors import InputError, MissingExtraError
-from rnnzoo.running._description import FILE, digest
+from rnnzoo.running._description import BYTES, FILE, check_layout, digest
 
 
 class LiteRTModel:
@@ -89,26 +88,31 @@ def read_file(path):
         if content[-22:-18] != b"PK\5\6":  # an archive ends with this record, of 22 bytes
             raise InputError(wrong)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            description = json.loads(archive.read(FILE))
+            check_zip(archive, BYTES)
+            description = from_json(archive.read(FILE))
             if not isinstance(description, dict) or description.get("sha256") != digest(description):
                 raise InputError(wrong)
+            check_layout(description, path, ("files", "models"))
             found = {name: archive.read(name) for name in archive.namelist() if name in description["files"]}
         first = description["first"]
         found[first] = content[: description["files"][first]["bytes"]]
         for name, told in description["files"].items():
             if name not in found or hashlib.sha256(found[name]).hexdigest() != told["sha256"]:
                 raise InputError(wrong)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, zlib.error):
+    except InputError:
+        raise
+    except (*UNPACKING, LookupError, TypeError, AttributeError):
         raise InputError(wrong) from None
     return description, found
 
 
 def _read(path):
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return regular(path, BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def require_interpreter():

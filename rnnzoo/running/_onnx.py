@@ -1,12 +1,16 @@
 """ONNX models, run by `onnxruntime` alone."""
 
 import hashlib
-import json
+import re
 
 import numpy as np
 
+from rnnzoo.bounded import first_line, from_json, regular
 from rnnzoo.errors import InputError, MissingExtraError
+from rnnzoo.running._description import BYTES, check_layout
 
+# An entry `location` in a model's bytes, however its lengths are written: weights that lie in a file of any name.
+_ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 _KINDS = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -36,25 +40,30 @@ class OnnxModel:
     def __init__(self, path, threads=1):
         runtime = require_runtime()
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            data = regular(path, BYTES)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
         body = data[: -len(seal(b""))]
         if data != body + seal(body):
             raise InputError(
                 f"{path}: the checksum at its end is absent or wrong: it is truncated, was altered or is no ONNX export of "
                 "rnnzoo's"
             )
+        if _ELSEWHERE.search(body):
+            raise InputError(f"{path}: has weights in another file, which no export of rnnzoo's has")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 4  # what is wrong is raised
         try:
             self._session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes of errors have nothing else in common
-            raise InputError(f"{path}: cannot be loaded as an ONNX model: {_first_line(error)}") from None
-        self.inputs = {one.name: (tuple(one.shape), np.dtype(_KINDS[one.type])) for one in self._session.get_inputs()}
-        self.outputs = {one.name: (tuple(one.shape), np.dtype(_KINDS[one.type])) for one in self._session.get_outputs()}
+            raise InputError(f"{path}: cannot be loaded as an ONNX model: {first_line(error)}") from None
+        try:
+            self.inputs, self.outputs = map(_described, (self._session.get_inputs(), self._session.get_outputs()))
+        except KeyError as error:
+            raise InputError(f"{path}: takes or gives {error}, which no export of rnnzoo's does") from None
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, arrays):
@@ -69,7 +78,7 @@ class OnnxModel:
         try:
             results = self._session.run(None, given)
         except Exception as error:
-            raise InputError(f"the model refuses its input: {_first_line(error)}") from None
+            raise InputError(f"the model refuses its input: {first_line(error)}") from None
         return dict(zip(self.outputs, results, strict=True))
 
 
@@ -85,9 +94,14 @@ def open_file(path):
         InputError: it is another one of an export's models.
     """
     model = OnnxModel(path)
-    description = json.loads(model.metadata["rnnzoo"])
-    if description["role"] != "model":
-        raise InputError(f"{path}: is the {description['role']} of a model, for programs; give its folder")
+    try:
+        description = from_json(model.metadata["rnnzoo"])
+        role = description["role"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: does not say what it is ({first_line(error)}); export again") from None
+    if role != "model":
+        raise InputError(f"{path}: is the {role} of a model, for programs; give its folder")
+    check_layout(description, path)
     return description, {"model": model}
 
 
@@ -115,5 +129,5 @@ def seal(data):
     return b"\x72" + bytes([len(entry)]) + entry  # field 14 of a ModelProto: metadata_props
 
 
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _described(nodes):
+    return {one.name: (tuple(one.shape), np.dtype(_KINDS[one.type])) for one in nodes}

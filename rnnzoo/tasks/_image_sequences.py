@@ -1,10 +1,10 @@
 """Sequences of pictures, each of one handwritten sign, a picture a timestep."""
 
-import json
 import os
 
 import numpy as np
 
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._images import DRAWN, SCALE, SIDE, ImageInput
 from rnnzoo.tasks._inputs import short
@@ -105,8 +105,8 @@ class ImageSequenceInput(ImageInput):
         if not text.lstrip().startswith("["):
             return [text] if os.path.exists(text) else text.split()  # one path may have blanks in it
         try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
+            return from_json(text)
+        except ValueError:
             raise InputError(f"'{short(text)}' is no JSON; {self._expected}") from None
 
     def _one(self, picture, t):

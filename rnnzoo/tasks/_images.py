@@ -1,13 +1,13 @@
 """Pictures of one handwritten sign, brought into MNIST's form: 28 x 28 grey levels, bright ink on a dark ground."""
 
 import io
-import json
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.tasks._drawn_digits import drawn_digit
 from rnnzoo.tasks._files import read_whole
@@ -176,8 +176,8 @@ def _parsed(raw, expected):
     if not isinstance(raw, str):
         return raw
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
+        return from_json(raw)
+    except ValueError:
         raise InputError(f"'{short(raw)}' is no JSON; {expected}") from None
 
 

@@ -1,11 +1,11 @@
 """Real vectors, alone or a timestep each, as inputs and as answers."""
 
-import json
 import numbers
 import re
 
 import numpy as np
 
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._task import decimal
@@ -270,7 +270,7 @@ def _split(text, sequence, expected):
     """Text -> nested lists; what is no number stays text."""
     if text.lstrip().startswith("["):
         try:
-            return json.loads(text)
+            return from_json(text)
         except ValueError:
             raise InputError(f"'{short(text)}' is no JSON; {expected}") from None
     if not sequence:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import rnnzoo
 from rnnzoo.errors import ExportError, InputError
 from rnnzoo.running import _description, _litert, _onnx, _tensors
+from rnnzoo.strangers import check_model, check_saved_model
 from rnnzoo.verifying import _bare
-from rnnzoo.verifying._proof import FILE, Difference, arrays, compare, limit
+from rnnzoo.verifying._proof import FILE, Difference, arrays, compare, limit, read_proof
 
 EXTRA = "assets.extra"  # where a SavedModel has what TensorFlow does not read
 
@@ -70,15 +71,15 @@ def find(path):
     if path.is_file() and path.suffix == ".onnx":
         description, models = _onnx.open_file(path)
         proof = models["model"].metadata.get("rnnzoo_proof")
-        return Export(path, description, None if proof is None else json.loads(proof))
+        return Export(path, description, None if proof is None else read_proof(proof, path))
     if path.is_file() and path.suffix == ".tflite":
         description, files = _litert.read_file(path)
-        return Export(path, description, json.loads(files[FILE]) if FILE in files else None)
+        return Export(path, description, read_proof(files[FILE], path) if FILE in files else None)
     for folder, place in ((path, "."), (path, EXTRA), (path / "1", EXTRA)):
         if (folder / place / _description.FILE).is_file():
             proof = folder / place / FILE
             description = _description.read(folder, place)
-            return Export(folder, description, json.loads(proof.read_bytes()) if proof.is_file() else None)
+            return Export(folder, description, read_proof(proof.read_bytes(), proof) if proof.is_file() else None)
     return None
 
 
@@ -116,6 +117,10 @@ def _ask(format, exports):
     """What `_bare` makes of exports of one format."""
     jobs = []
     for one in exports:
+        if format == "saved-model":
+            check_saved_model(one.path)
+        elif format == "keras":
+            check_model(one.path / "model.keras")
         inputs, _ = arrays(one.proof, one.description)
         used, about = _tensors.used(one.description["input"], inputs), one.description["input"]
         task = _description.task_of(one.description, one.path)

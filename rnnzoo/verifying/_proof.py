@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnzoo.bounded import first_line, from_json
+from rnnzoo.errors import InputError
 from rnnzoo.running import _tensors
 
 # Inputs of each kind, and how many timesteps the longest random one has at the most.
@@ -85,9 +87,29 @@ def _random(tensor, about, kind, longest, rng):
     return inputs
 
 
+def read_proof(text, where):
+    """The proof that a text in JSON is.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        proof = from_json(text)
+        if not all(isinstance(proof[name], list) for name in ("inputs", "scores", "raw", "answers")):
+            raise TypeError("no lists of what goes in and what comes out")
+        if len(proof["raw"]) != len(proof["answers"]) or len(proof["inputs"]) != len(proof["scores"]):
+            raise ValueError("not as much comes out as goes in")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{where}: no proof of what it must answer ({first_line(error)}); export again") from None
+    return proof
+
+
 def arrays(proof, description):
     """The `inputs` and the `scores` of a proof as NumPy arrays."""
-    return np.array(proof["inputs"], _tensors.dtype(description["input"])), np.array(proof["scores"], np.float32)
+    try:
+        return np.array(proof["inputs"], _tensors.dtype(description["input"])), np.array(proof["scores"], np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"the proof of {description['preset']} holds no arrays of numbers: {first_line(error)}") from None
 
 
 def compare(proof, description, run, answers):
