@@ -110,7 +110,7 @@ class Data(BaseModel):
     model_config = _STRICT
     file: str = Field(pattern=rf"^{DATA}(\.[a-z0-9]+)?$")
     files: str | None = None
-    sha256: str | None = None
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     valid: float = Field(0.2, gt=0, lt=1)
     skip_bad: bool = False
     columns: tuple[str, str] | None = None

@@ -143,11 +143,10 @@ def _records(path):
 def _examples(record, where):
     """The (input, answer) of a record, or (`None`, `None`, what is wrong)."""
     import tensorflow as tf
-    from google.protobuf.message import DecodeError
 
     try:
         features = tf.train.Example.FromString(record).features.feature
-    except DecodeError:
+    except Exception:  # protobuf's own, of no class that TensorFlow names
         raise InputError(f"{where}: no tf.train.Example") from None
     inputs, as_json, answers = (features[name].bytes_list.value for name in ("input", "input_json", "answer"))
     if bool(inputs) == bool(as_json) or len(inputs or as_json) != len(answers):
