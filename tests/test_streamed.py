@@ -1,8 +1,12 @@
 """Data larger than memory: shards, folders and patterns, and epochs that read their examples anew."""
 
+import contextlib
 import itertools
 import json
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -320,3 +324,34 @@ def _reads_folders(task):
         return task.rows(Path(__file__).parent) is not None
     except (rnnzoo.InputError, OSError) as error:
         return not isinstance(error, OSError)
+
+
+WORK = """
+import sys
+import rnnzoo
+from rnnzoo import epochs, streamed
+epochs.knows_xla = streamed.knows_xla = lambda model: False  # XLA rounds otherwise
+data, run, *workers = sys.argv[1:]
+shared = {"workers": workers[1:], "index": int(workers[0])} if workers else {}
+sets = ["training.epochs=3", "training.round_weights=false", "training.optimizer=sgd", "training.learning_rate=0.001"]
+sets += ["training.clip_norm=1.0", "training.batch_size=7", "model.units=4"]
+rnnzoo.train("digit-sum", data=data, stream=True, run_dir=run, overrides=sets, **shared)
+"""
+
+
+@pytest.mark.slow
+def test_workers_share_what_is_streamed(folder, tmp_path):
+    """Each reads all of it and trains on its rows of every batch, three of seven and four: the weights are those of one."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    shares = [["0", *addresses], ["1", *addresses], []]
+    running = [
+        subprocess.Popen([sys.executable, "-c", WORK, folder, tmp_path / f"run-{i}", *share])
+        for i, share in enumerate(shares)
+    ]
+    assert [process.wait(200) for process in running] == [0, 0, 0]
+    assert not (tmp_path / "run-1").exists()
+    together, alone = (rnnzoo.from_preset(tmp_path / name).model.get_weights() for name in ("run-0", "run-2"))
+    for ours, theirs in zip(together, alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
