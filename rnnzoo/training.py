@@ -246,6 +246,8 @@ def _joined(workers, index, gpus, notice):
             meeting.leave("was interrupted")
         else:
             meeting.leave(f"stopped: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        if isinstance(error, WorkerLost) and str(error) == meeting.lost:  # there was no run yet
+            raise WorkerLost(f"{error}; start all workers again") from None
         raise
     meeting.leave()
 
