@@ -218,8 +218,9 @@ def test_a_grid_is_each_combination_once(plan, tmp_path):
     assert all(row["state"] == "complete" for row in found.trials)
     assert found.best["values"]["model.units"] == "3" and found.metric == "exact_match" and not found.lower
     assert standings[-1].finished == standings[-1].total == 6 and standings[0].finished < 6
-    # Called again, it has nothing left to do.
-    again = rnnzoo.sweep("digit-sum", GRID, jobs=3, output=tmp_path / "s")
+    # Called again, it has nothing left to do, wherever its folder was moved.
+    (tmp_path / "s").rename(tmp_path / "moved")
+    again = rnnzoo.sweep("digit-sum", GRID, jobs=3, output=tmp_path / "moved")
     assert again.trials == found.trials and len(begun(plan)) == 6
     assert not any(map(alive, pids(plan)))
 
