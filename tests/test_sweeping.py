@@ -10,6 +10,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -217,8 +218,9 @@ def test_a_grid_is_each_combination_once(plan, tmp_path):
     assert all(row["state"] == "complete" for row in found.trials)
     assert found.best["values"]["model.units"] == "3" and found.metric == "exact_match" and not found.lower
     assert standings[-1].finished == standings[-1].total == 6 and standings[0].finished < 6
-    # Called again, it has nothing left to do.
-    again = rnnzoo.sweep("digit-sum", GRID, jobs=3, output=tmp_path / "s")
+    # Called again, it has nothing left to do, wherever its folder was moved.
+    (tmp_path / "s").rename(tmp_path / "moved")
+    again = rnnzoo.sweep("digit-sum", GRID, jobs=3, output=tmp_path / "moved")
     assert again.trials == found.trials and len(begun(plan)) == 6
     assert not any(map(alive, pids(plan)))
 
@@ -400,13 +402,12 @@ def test_an_interrupt_in_python(plan, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
     """The address of a PostgreSQL server of its own, on loopback."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or list(filter(None, [shutil.which("initdb")]))
     if not found:
         pytest.skip("there is no PostgreSQL server: neither /usr/lib/postgresql/*/bin/initdb nor initdb on the path")
-    programs, folder = Path(found[-1]).parent, tmp_path_factory.mktemp("postgres")
-    user = {}
+    programs, user = Path(found[-1]).parent, {}
     if os.getuid() == 0:  # it refuses to run as root
         import pwd
 
@@ -414,23 +415,27 @@ def server(tmp_path_factory):
             pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("a PostgreSQL server does not run as root, and there is no user postgres")
-        for path in (folder, *list(folder.parents)[:2]):
-            path.chmod(0o755)
-        shutil.chown(folder, "postgres")
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run([programs / "initdb", "-D", folder / "data", "-U", "zoo", "-A", "trust", "-N"], check=True, **quiet)
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
-    running = subprocess.Popen([programs / "postgres", "-D", folder / "data", "-p", str(port), *options], **quiet)
-    try:
-        wait_for(lambda: _answers(port))
-        yield f"postgresql://zoo:secret@127.0.0.1:{port}/postgres"
-    finally:
-        running.send_signal(signal.SIGINT)
-        running.wait(30)
+    # Not among pytest's own folders, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        if user:
+            shutil.chown(folder, "postgres")
+        data, quiet = (
+            Path(folder) / "data",
+            {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user},
+        )
+        subprocess.run([programs / "initdb", "-D", data, "-U", "zoo", "-A", "trust", "-N"], check=True, **quiet)
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        running = subprocess.Popen([programs / "postgres", "-D", data, "-p", str(port), *options], **quiet)
+        try:
+            wait_for(lambda: _answers(port))
+            yield f"postgresql://zoo:secret@127.0.0.1:{port}/postgres"
+        finally:
+            running.send_signal(signal.SIGINT)
+            running.wait(30)
 
 
 def _answers(port):

@@ -76,30 +76,41 @@ class Study:
     """
 
     def __init__(self, address, name, about, space, trials, grid, grace):
-        import optuna
-
         self.about, self.space, self.trials, self.grace = about, space, trials, grace
         self._cells = space.grid() if grid else None
         self._address = str(address) if isinstance(address, str) else address
         self._local = str(address).startswith("sqlite")
         self._distributions = {key: _distribution(parameter) for key, parameter in space.varied.items()}
         self._mine = {}
-        self._retry = None
-        with self._told():
-            self._retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
-            self._engine = self._new_engine()
-            with self._alone("tables"):  # which two would make at once
+        # On this machine a folder may be called otherwise the next time.
+        self._called, self._name = name, "sweep" if self._local else name
+        self._storage = self._engine = None
+        try:
+            with self._told():
+                self._open(address if isinstance(address, str) else address.render_as_string(hide_password=False))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, address):
+        import optuna
+
+        self._retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
+        self._engine = self._new_engine()
+        with self._alone("tables"):  # which two would make at once
+            try:
                 self._storage = optuna.storages.RDBStorage(
-                    address if isinstance(address, str) else address.render_as_string(hide_password=False),
+                    address,
                     engine_kwargs={} if self._local else {"pool_pre_ping": True},
-                    heartbeat_interval=max(1, grace // 6),
-                    grace_period=grace,
+                    heartbeat_interval=max(1, self.grace // 6),
+                    grace_period=self.grace,
                     heartbeat_stale_trial_callback=self._retry,
                 )
-            with self._alone(name):
-                self._name = name
-                self._create()
-                self._begin()
+            except RuntimeError as error:  # its tables are another version's
+                raise InputError(f"the study of '{self._called}': {str(error).strip().partition(chr(10))[0]}") from None
+        with self._alone(self._name):
+            self._create()
+            self._begin()
 
     def _create(self):
         import optuna
@@ -127,13 +138,15 @@ class Study:
                 if before != value:
                     what = key.replace("_", " ") + ("" if isinstance(value, dict | list) else f" ({before}, not {value})")
                     how = "go on with the same command, or give another -o"
-                    raise InputError(f"the sweep '{self._name}' was begun with another {what}; {how}")
+                    raise InputError(f"the sweep '{self._called}' was begun with another {what}; {how}")
         elif self._study.get_trials(deepcopy=False):
-            raise InputError(f"the study '{self._name}' is not one of rnnzoo's; give another -o, or --study")
+            raise InputError(f"the study '{self._called}' is not one of rnnzoo's; give another -o, or --study")
         else:
             self._study.set_user_attr(ABOUT, self.about)
         if known.get(TRIALS, 0) > self.trials:
-            raise InputError(f"the sweep '{self._name}' has {known[TRIALS]} trials already; --trials {self.trials} is fewer")
+            raise InputError(
+                f"the sweep '{self._called}' has {known[TRIALS]} trials already; --trials {self.trials} is fewer"
+            )
         self._study.set_user_attr(TRIALS, self.trials)
         if self._local:  # nobody else runs any: those that do were left by a sweep that was killed
             for trial in self._all("RUNNING"):
@@ -294,11 +307,12 @@ class Study:
 
     def close(self):
         """Lets go of the database."""
-        with contextlib.suppress(Exception):
-            self._storage.remove_session()
-        for engine in (self._storage.engine, self._engine):
-            if engine is not None:
-                engine.dispose()
+        if self._storage is not None:
+            with contextlib.suppress(Exception):
+                self._storage.remove_session()
+            self._storage.engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
 
     def _all(self, *states):
         from optuna.trial import TrialState
