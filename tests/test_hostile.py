@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 import rnnzoo
-from rnnzoo.bounded import check_zip, checked, first_line, from_json, from_toml
+from rnnzoo.archives import check_zip
+from rnnzoo.bounded import checked, first_line, from_json, from_toml
 from rnnzoo.cli.main import cli
 from rnnzoo.registry import check_size, load_preset, presets_folder
 
