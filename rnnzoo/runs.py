@@ -124,9 +124,9 @@ def _state():
         data: str | None = None
         tensorboard: bool = False
         error: str | None = None
-        rnnzoo_version: str
-        keras_version: str
-        tensorflow_version: str
+        rnnzoo_version: str | None = None
+        keras_version: str | None = None
+        tensorflow_version: str | None = None
         sha256: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")], str]
 
     return State
@@ -214,9 +214,9 @@ class Workspace:
                 os.close(lock)
                 return None
             for name, version in versions.items():
-                if about[name] != version:
+                if about.get(name) != version:
                     raise InputError(
-                        f"{run}: begun with {name.removesuffix('_version')} {about[name]}, and this is {version}; go on "
+                        f"{run}: begun with {name.removesuffix('_version')} {about.get(name)}, and this is {version}; go on "
                         "with the former, or train anew"
                     )
             for name, expected in about["sha256"].items():
