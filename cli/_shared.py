@@ -55,7 +55,7 @@ def needs_data(data, **options):
 
 def notice(line):
     """A line on standard error where something is not as it should be and the command goes on all the same."""
-    click.echo(f"Note: {line}", err=True)
+    click.echo(f"Note: {seen(line)}", err=True)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from rnnzoo.bounded import UNPACKING, check_zip
+from rnnzoo.archives import UNPACKING, check_zip
 from rnnzoo.errors import DataError, MissingDataError
 from rnnzoo.files import fresh_output
 

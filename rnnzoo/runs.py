@@ -8,6 +8,7 @@ stays one until a run that replaces it is complete.
 
 import contextlib
 import glob
+import functools
 import hashlib
 import json
 import os
@@ -89,7 +90,7 @@ def read_state(folder):
     path = Path(folder) / UNFINISHED / STATE
     try:
         about = from_json(regular(path, JSON_BYTES))
-        State(**about)
+        _state()(**about)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
@@ -113,19 +114,23 @@ def resume_line(folder):
     return f"rnnzoo train --resume {shlex.quote(str(folder))}"
 
 
-class State(BaseModel):
-    """What is looked up in `state.json`; there is more in it."""
+@functools.cache
+def _state():
+    """What is looked up in `state.json`; there is more in it. Made when it is first needed, which takes a while."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
-    state: Literal[RUNNING, INTERRUPTED, FAILED]
-    epochs: int
-    data: str | None = None
-    tensorboard: bool = False
-    error: str | None = None
-    rnnzoo_version: str
-    keras_version: str
-    tensorflow_version: str
-    sha256: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")], str]
+    class State(BaseModel):
+        model_config = ConfigDict(extra="allow", strict=True)
+        state: Literal[RUNNING, INTERRUPTED, FAILED]
+        epochs: int
+        data: str | None = None
+        tensorboard: bool = False
+        error: str | None = None
+        rnnzoo_version: str | None = None
+        keras_version: str | None = None
+        tensorflow_version: str | None = None
+        sha256: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")], str]
+
+    return State
 
 
 class Workspace:
@@ -214,9 +219,9 @@ class Workspace:
                 os.close(lock)
                 return None
             for name, version in versions.items():
-                if about[name] != version:
+                if about.get(name) != version:
                     raise InputError(
-                        f"{run}: begun with {name.removesuffix('_version')} {about[name]}, and this is {version}; go on "
+                        f"{run}: begun with {name.removesuffix('_version')} {about.get(name)}, and this is {version}; go on "
                         "with the former, or train anew"
                     )
             for name, expected in about["sha256"].items():

@@ -7,7 +7,8 @@ either can do, and nothing else is let in.
 import re
 import zipfile
 
-from rnnzoo.bounded import JSON_BYTES, UNPACKING, check_zip, first_line, from_json
+from rnnzoo.archives import UNPACKING, check_zip
+from rnnzoo.bounded import JSON_BYTES, first_line, from_json
 from rnnzoo.errors import InputError
 from rnnzoo.registry import LAYERS, PARAMETERS, SIZE
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rnnzoo.bounded import UNPACKING, from_json
+from rnnzoo.archives import UNPACKING
+from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.files import fresh_output
 from rnnzoo.stepping import step_model

@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 import rnnzoo
-from rnnzoo.bounded import check_zip, checked, first_line, from_json, from_toml
+from rnnzoo.archives import check_zip
+from rnnzoo.bounded import checked, first_line, from_json, from_toml
 from rnnzoo.cli.main import cli
 from rnnzoo.registry import check_size, load_preset, presets_folder
 
@@ -70,8 +71,8 @@ def mine(tmp_path):
 
 # Drawn at random, always the same.
 
-QUICK = {"toml": 60, "arguments": 80, "metadata": 25, "recipes": 60, "samples": 25, "data_files": 25, "archives": 60}
-QUICK |= {"music": 15, "images": 25, "weights": 20, "keras_files": 25, "checkpoints": 10}
+QUICK = {"toml": 40, "arguments": 50, "metadata": 15, "recipes": 20, "samples": 6, "data_files": 8, "archives": 25}
+QUICK |= {"music": 8, "images": 12, "weights": 10, "keras_files": 8, "checkpoints": 6}
 
 
 @pytest.mark.parametrize("surface", QUICK)
@@ -91,7 +92,7 @@ def test_anything_for_longer(fuzz, sandbox, surface):
         surface, []
     ):
         pytest.importorskip(package)
-    fuzz.drive(surface.replace("_", "-"), sandbox, 3 * QUICK.get(surface, 30), seed=1)
+    fuzz.drive(surface.replace("_", "-"), sandbox, 5 * QUICK.get(surface, 12), seed=1)
 
 
 def test_what_is_right_is_taken(fuzz, sandbox):
@@ -111,6 +112,7 @@ def test_what_is_right_is_taken(fuzz, sandbox):
     assert sandbox.ask("explain", "x.keras", "[[0,0,0,0,0,0,0,1]]").exit_code == 0
 
 
+@pytest.mark.slow
 def test_exports_that_are_right_are_taken(fuzz, sandbox):
     for package in ("onnx", "onnxruntime", "ai_edge_litert"):
         pytest.importorskip(package)

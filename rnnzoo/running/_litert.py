@@ -7,7 +7,8 @@ import zipfile
 import numpy as np
 
 from rnnzoo import quiet
-from rnnzoo.bounded import UNPACKING, check_zip, from_json, regular
+from rnnzoo.archives import UNPACKING, check_zip
+from rnnzoo.bounded import from_json, regular
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.running._description import BYTES, FILE, check_layout, digest
 
