@@ -7,8 +7,8 @@ stays one until a run that replaces it is complete.
 """
 
 import contextlib
-import glob
 import functools
+import glob
 import hashlib
 import json
 import os
