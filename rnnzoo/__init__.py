@@ -11,7 +11,7 @@ import sys
 # Keras picks its backend, and TensorFlow decides what to log, when they are first imported; both can be set outside.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# When it is imported, onnxruntime counts what it is used for in a folder that it makes in ~/.cache, unless it is told not to.
+# onnxruntime would make a folder in ~/.cache when it is imported, in which it counts what it is used for.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
