@@ -319,9 +319,6 @@ def warm():
     from rnnzoo.errors import TrainingError
     from rnnzoo.registry import list_presets
 
-    with contextlib.suppress(ImportError):  # it makes a folder in ~/.cache when it is first imported
-        import onnxruntime  # noqa: F401
-
     load = predicting.from_preset
     known = functools.cache(load)
 

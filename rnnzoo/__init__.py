@@ -11,6 +11,8 @@ import sys
 # Keras picks its backend, and TensorFlow decides what to log, when they are first imported; both can be set outside.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# onnxruntime would make a folder in ~/.cache when it is imported, in which it counts what it is used for.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

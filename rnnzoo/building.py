@@ -61,10 +61,10 @@ def create_task(preset):
 
 
 def _as_learned(name, value):
-    """A vocabulary or the like: a text, or a list of different texts, or of different whole numbers."""
+    """A vocabulary or the like: a text, or a list of different texts; of keys of a piano, of different whole numbers."""
     entries = [value] if isinstance(value, str) else value
     kinds = {type(entry) for entry in entries} if isinstance(entries, list) else set()
-    if kinds not in ({str}, {int}) or len({*entries}) < len(entries) or "" in entries:
+    if kinds != ({int} if name == "keys" else {str}) or len({*entries}) < len(entries) or "" in entries:
         raise ValueError(f"{name} is no text, nor a list of different texts or whole numbers")
     return value
 

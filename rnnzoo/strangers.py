@@ -97,6 +97,9 @@ def check_model(path):
     try:
         with zipfile.ZipFile(path) as archive:
             check_zip(archive, BYTES)
+            damaged = archive.testzip()  # before Keras unpacks some of it, and leaves that behind
+            if damaged is not None:
+                raise ValueError(f"its member {damaged!r:.100} is damaged")
             if archive.getinfo("config.json").file_size > JSON_BYTES:
                 raise ValueError(f"its config.json has over {JSON_BYTES:,} bytes")
             config = from_json(archive.read("config.json"))

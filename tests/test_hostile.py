@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -510,6 +511,14 @@ def test_descriptions_of_strangers(tmp_path, change, said):
     about |= {"input": {}, "answer": {}, **change}
     (tmp_path / "rnnzoo.json").write_text(json.dumps({**about, "sha256": digest(about)}))
     assert said in failure(lambda: task_of(read(tmp_path), tmp_path))
+
+
+def test_onnxruntime_leaves_nothing_at_home(tmp_path):
+    pytest.importorskip("onnxruntime")
+    code = "from rnnzoo.running._onnx import require_runtime; require_runtime()"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_onnx_with_weights_elsewhere(tmp_path):
