@@ -136,3 +136,21 @@ def test_histories_that_ship_are_short(monkeypatch):
     assert scores.thinned(short) == short
     head, *rows = scores.thinned("epoch,loss\n" + "".join(f"{i},1\n" for i in range(1, 1202))).splitlines()
     assert head == "epoch,loss" and rows[0] == "1,1" and rows[-1] == "1201,1" and len(rows) == 401
+
+
+def test_data_larger_than_memory_was_measured(monkeypatch):
+    """At every size, within the memory that it was to take; the README leads to it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import large_data
+
+    results = json.loads(large_data.RESULTS.read_text(encoding="utf-8"))
+    table = large_data.TABLE.read_text(encoding="utf-8")
+    assert table == large_data.table(results), "run `python benchmarks/large_data.py --tables`"
+    measured = {(case["count"], case["way"]): found for case, found in results["figures"]}
+    assert {count for count, _ in measured} == set(large_data.COUNTS)
+    for way in ("stream", "shards"):
+        peaks = [measured[count, way]["peak"] for count in large_data.COUNTS]
+        assert max(peaks) < large_data.BAR and peaks[-1] < 1.5 * peaks[-2]
+    assert "(benchmarks/LARGE_DATA.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("large_data", "measure"):
+        sys.modules.pop(name, None)

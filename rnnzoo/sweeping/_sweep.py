@@ -1,6 +1,8 @@
 """A sweep from its beginning, or from where it was, to its tables."""
 
 import contextlib
+import glob
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -271,9 +273,13 @@ def _count(space, trials, grid):
 
 
 def _checksum(path):
-    if not path.exists():
+    """The sha256 of the user's data: of a file, a folder, or the files that a pattern matches."""
+    if path.exists():
+        return checksum(path)
+    files = sorted(map(Path, glob.glob(str(path), recursive=True)))
+    if not files:
         raise InputError(f"{path}: no such file")
-    return checksum(path)
+    return hashlib.sha256("".join(f"{file.name} {checksum(file)}\n" for file in files).encode()).hexdigest()
 
 
 def _versions():
