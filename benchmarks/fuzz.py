@@ -325,7 +325,7 @@ def warm():
     def from_preset(name):
         return known(name) if isinstance(name, str) and name in list_presets() else load(name)
 
-    def not_trained(work, preset, task, own, progress, notice):
+    def not_trained(work, preset, task, own, progress, notice, shared):
         try:
             rnnzoo.build(preset, task=task)
         finally:

@@ -8,7 +8,7 @@ from rnnzoo.cli._shared import as_json, columns_option, force, notice, print_jso
 from rnnzoo.registry import load_preset
 
 
-@click.group("data")
+@click.group("data", no_args_is_help=False)
 def command():
     """Examples of your own."""
 

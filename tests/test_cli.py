@@ -34,7 +34,7 @@ def call(tmp_path, monkeypatch):
 
 def test_every_command_is_found_and_has_help(call):
     names = cli.list_commands(None)
-    first = ["build", "evaluate", "explain", "export", "generate", "info", "list", "predict"]
+    first = ["build", "data", "evaluate", "explain", "export", "generate", "info", "list", "predict"]
     assert names == [*first, "run", "sweep", "train", "verify"]
     for name in names:
         assert "Usage:" in call(name, "--help").output

@@ -150,7 +150,7 @@ def test_answers_to_an_input(zoo):
         ("number-spelling", {"input": "1", "prompt": 5}, "int 5 is no text to begin with"),
         ("number-spelling", {"count": 0}, "count must be a whole number from 1 up to 100,000, not 0"),
         ("number-spelling", {"count": True}, "count must be"),
-        ("number-spelling", {"length": 0}, "length must be a whole number from 1, not 0"),
+        ("number-spelling", {"length": 0}, "length must be a whole number from 1 up to 10,000,000, not 0"),
         ("number-spelling", {"top_k": -1}, "top_k must be a whole number from 0, not -1"),
         ("number-spelling", {"seed": -1}, "seed must be a whole number from 0, not -1"),
         ("number-spelling", {"temperature": -0.5}, r"temperature must be a number, 0 \(greedy\) or more, not -0.5"),
