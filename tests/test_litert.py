@@ -163,7 +163,9 @@ def close(ours, expected):
     assert np.abs(ours - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "mnist-pixels" else name for name in READING]
+)
 def test_numbers_are_those_of_keras_in_a_bare_process(name, predictors, rows, bare):
     predictor, compared = predictors[name], 0
     for key in (key for key in rows if key.startswith(f"{name}/")):

@@ -100,7 +100,9 @@ def test_every_model_is_valid_and_says_what_it_is(name, exports):
     assert about["input"]["name"] == zoo.task.input.name and about["answer"]["name"] == zoo.task.answer.name
 
 
-@pytest.mark.parametrize("name", list_presets())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "mnist-pixels" else name for name in list_presets()]
+)
 def test_a_bare_process_gives_what_keras_gives(name, exports):
     folder, found = exports
     zoo, raw, batches = found[name]

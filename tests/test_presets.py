@@ -29,15 +29,19 @@ from rnnzoo.registry import (
     presets_folder,
 )
 
+
+def heavy_is_slow(names):
+    """The names, those of presets that took over a minute to train marked as slow: they take longest here, too."""
+    heavy = {name for name in names if load_preset(name).metadata()["training_seconds"] > 60}
+    return [pytest.param(name, marks=pytest.mark.slow) if name in heavy else name for name in names]
+
+
 EVERY = pytest.mark.parametrize("name", list_presets())
-SEQUENCES = pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in list_presets()
-        if load_preset(name).architecture != "one_to_one" and create_task(load_preset(name)).input.pads
-    ],
-)
+SEQUENCES = [
+    name
+    for name in list_presets()
+    if load_preset(name).architecture != "one_to_one" and create_task(load_preset(name)).input.pads
+]
 
 # Pixels are allowed ninety minutes; translation, which takes half an hour, was trained on a third of a core.
 LONGER = {"mnist-pixels": 5400, "translation": 5400}
@@ -68,7 +72,7 @@ def test_weights_ship_whole(name):
     assert metadata["rounded"] == preset.training.round_weights
 
 
-@EVERY
+@pytest.mark.parametrize("name", heavy_is_slow(list_presets()))
 def test_the_metrics_are_reproduced(name, zoo):
     """`rnnzoo evaluate` gives what `metadata.json` says, to the last digit."""
     assert rnnzoo.evaluate(zoo(name)) == load_preset(name).metadata()["metrics"]
@@ -172,7 +176,7 @@ def padded(array, architecture, key, mask_value=None):
     return array if vector and key != "weights" else np.pad(array, [(0, 0), (0, 2)] + [(0, 0)] * (array.ndim - 2))
 
 
-@SEQUENCES
+@pytest.mark.parametrize("name", heavy_is_slow(SEQUENCES))
 def test_padding_is_invisible(name, zoo):
     """Two more steps of padding change no loss, no metric, no gradient and no output that counts."""
     preset = load_preset(name)
@@ -231,7 +235,7 @@ def test_a_batch_gives_what_its_samples_give_alone(name, zoo):
         np.testing.assert_allclose(row[: len(alone)] if row.ndim == 2 else row, alone, rtol=1e-4, atol=1e-4)
 
 
-@SEQUENCES
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_an_all_padding_row_is_finite(name, zoo):
     model = zoo(name).model
     architecture = zoo(name).preset.architecture

@@ -131,10 +131,11 @@ def test_orders_are_drawn_and_come_back(folder, monkeypatch):
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])
 
 
-SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in (("addition", 0), ("adding-problem", 0))]
+RAGGED = (("digit-sum-running", 90), ("addition", 0), ("adding-problem", 0))
+SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in RAGGED]
 
 
-@pytest.mark.parametrize(("name", "longest"), [("digit-sum", 9), ("digit-sum-running", 90), *SLOW])
+@pytest.mark.parametrize(("name", "longest"), [("digit-sum", 9), *SLOW])
 def test_epochs_are_those_of_their_batches(name, longest, rng, tmp_path, monkeypatch):
     """The weights are those that Keras itself has after the same batches, padded anew; every example is in one of them."""
     monkeypatch.setattr(streamed, "STEPS", 3)
@@ -207,6 +208,7 @@ def test_train_from_the_command_line(folder, tmp_path, monkeypatch):
     assert again.exit_code == 2 and "no file matches" in again.output and not Path("again").exists()
 
 
+@pytest.mark.slow
 def test_whole_folders_are_read_as_one_file_is(folder, tmp_path, monkeypatch):
     """Where they are small, they are read into memory, and copied."""
     monkeypatch.chdir(tmp_path)

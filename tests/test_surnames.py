@@ -219,7 +219,9 @@ def test_a_file_comes_before_a_name(tmp_path, monkeypatch):
     assert [one["input"] for one in json.loads(found.output)] == ["names.txt", "☃"]
 
 
-@pytest.mark.parametrize("name", ON_DATA)
+@pytest.mark.parametrize(
+    "name", [name if name in ("surnames", "sentiment") else pytest.param(name, marks=pytest.mark.slow) for name in ON_DATA]
+)
 def test_without_the_data(name, tmp_path, monkeypatch):
     """All that needs no examples works; the rest says in one line what to fetch."""
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is absent")

@@ -131,7 +131,7 @@ def trained_once():
 
 
 # These take longest to compile, and others train the same architectures.
-LONG = ("addition", "adding-problem", "baby-names", "chorales", "digit-sum-seq2seq", "entities", "folk-tunes")
+LONG = ("addition", "adding-problem", "baby-names", "chorales", "copy-memory", "digit-sum-seq2seq", "entities", "folk-tunes")
 LONG += ("gesture-phases", "handwritten-sum", "mnist-pixels", "mnist-rows", "number-spelling", "sentiment")
 LONG += ("shakespeare", "surnames", "temporal-order", "translation")
 

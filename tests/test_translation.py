@@ -104,7 +104,10 @@ def test_options_out_of_range(options):
 # The encoder's state at every step
 
 
-@pytest.mark.parametrize("format", ["saved-model", "onnx", "litert"])
+SLOW = [pytest.param(format, marks=pytest.mark.slow) for format in ("saved-model", "litert")]
+
+
+@pytest.mark.parametrize("format", ["onnx", *SLOW])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
 def test_context_in_every_format(format, bidirectional, tmp_path, rng):
     """What is the same at every step goes along with the states; every format writes what the model writes."""

@@ -33,7 +33,12 @@ def checked(exported):
     return of
 
 
-@pytest.mark.parametrize("format", FORMATS)
+QUICK = ("onnx", "litert")  # TensorFlow takes seconds to start, and each preset in a process of its own
+
+
+@pytest.mark.parametrize(
+    "format", [format if format in QUICK else pytest.param(format, marks=pytest.mark.slow) for format in FORMATS]
+)
 @pytest.mark.parametrize("name", list_presets())
 def test_every_preset_in_every_format(name, format, checked):
     one = checked(format)[name]
