@@ -135,7 +135,7 @@ def test_same_seed_same_start(name):
     assert written or any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-@EVERY
+@pytest.mark.parametrize("name", heavy_is_slow(list_presets()))
 def test_keras_round_trip_is_exact(name, zoo, tmp_path):
     predictor = zoo(name)
     model = predictor.model
@@ -150,7 +150,7 @@ def test_keras_round_trip_is_exact(name, zoo, tmp_path):
     assert again.predict(raw) == predictor.predict(raw)
 
 
-@EVERY
+@pytest.mark.parametrize("name", heavy_is_slow(list_presets()))
 def test_every_weight_gets_a_gradient(name, zoo):
     preset, task = load_preset(name), zoo(name).task
     model = rnnzoo.build(preset, seed=0)
