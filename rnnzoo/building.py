@@ -1,6 +1,5 @@
 """From presets to models."""
 
-import hashlib
 import importlib
 import inspect
 import json
@@ -15,7 +14,7 @@ from rnnzoo import tasks
 from rnnzoo.bounded import first_line
 from rnnzoo.checkpoints import restore_last
 from rnnzoo.errors import InputError, nearest
-from rnnzoo.files import fresh_output
+from rnnzoo.files import fresh_output, sha256
 from rnnzoo.registry import (
     LEARNED,
     METADATA,
@@ -255,12 +254,6 @@ def load_model(path):
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # what a damaged archive raises is anything
         raise InputError(f"{path}: cannot be loaded as a Keras model: {first_line(error)}") from None
-
-
-def sha256(path):
-    """The sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # What an architecture's sizes are where nobody says: small enough to read.

@@ -1,6 +1,8 @@
-"""Outputs that are whole or absent: written under a temporary name, synced, then renamed."""
+"""Outputs that are whole or absent: written under a temporary name, synced, then renamed. And what files are there."""
 
 import contextlib
+import glob
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -99,3 +101,21 @@ def remove(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def matching(pattern):
+    """The files that a pattern such as `parts/*.csv` matches, in the order of their names; none where it is no pattern."""
+    if not glob.has_magic(str(pattern)):
+        return []
+    return [path for path in map(Path, sorted(glob.glob(str(pattern), recursive=True))) if path.is_file()]
+
+
+def sha256(path):
+    """The sha256 of a file's content, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(named):
+    """One sha256 of several files, (name, path) each: of their names and checksums."""
+    return hashlib.sha256("".join(f"{name} {sha256(path)}\n" for name, path in named).encode()).hexdigest()

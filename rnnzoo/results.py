@@ -9,11 +9,11 @@ import tensorflow as tf
 
 import rnnzoo
 from rnnzoo.bounded import first_line
-from rnnzoo.building import save_weights, sha256
+from rnnzoo.building import save_weights
 from rnnzoo.cards import card
 from rnnzoo.evaluating import evaluate
 from rnnzoo.exporting import write_saved_model
-from rnnzoo.files import fresh_output, remove
+from rnnzoo.files import fresh_output, remove, sha256
 from rnnzoo.generating import specimen
 from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
 from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum

@@ -8,8 +8,6 @@ stays one until a run that replaces it is complete.
 
 import contextlib
 import functools
-import glob
-import hashlib
 import json
 import os
 import shlex
@@ -21,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
-from rnnzoo.files import fresh_output, remove, sync_entries
+from rnnzoo.files import fresh_output, matching, remove, sha256, sha256_of, sync_entries
 from rnnzoo.locking import locked, take_lock
 from rnnzoo.registry import (
     CARD,
@@ -349,10 +347,10 @@ def _copy(path, copy):
         if path.is_dir():
             _check_tree(path)
             shutil.copytree(path, copy)
-        elif not path.exists() and glob.has_magic(str(path)):
+        elif not path.exists() and (files := matching(path)):
             copy.mkdir()
-            for number, file in enumerate(sorted(glob.glob(str(path), recursive=True))):
-                shutil.copyfile(file, copy / f"{number:05}-{Path(file).name}")
+            for number, file in enumerate(files):
+                shutil.copyfile(file, copy / f"{number:05}-{file.name}")
         else:
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:
@@ -379,7 +377,7 @@ def _check_tree(folder):
 
 
 def checksum(path):
-    """The sha256 of a file; of a folder that of its files' names and checksums.
+    """The sha256 of a file; of a folder, or of the files that a pattern matches, that of their names and checksums.
 
     Raises:
         InputError: it is missing, or cannot be read.
@@ -387,9 +385,10 @@ def checksum(path):
     try:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
-            lines = [f"{file.relative_to(path).as_posix()} {checksum(file)}\n" for file in files]
-            return hashlib.sha256("".join(lines).encode()).hexdigest()
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+            return sha256_of((file.relative_to(path).as_posix(), file) for file in files)
+        if not path.exists() and (files := matching(path)):
+            return sha256_of((file.name, file) for file in files)
+        return sha256(path)
     except FileNotFoundError:
         raise InputError(f"{path}: missing, and the run cannot go on without it; restore it, or train anew") from None
     except OSError as error:

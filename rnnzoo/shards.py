@@ -7,14 +7,13 @@ are read, too.
 """
 
 import contextlib
-import hashlib
 import itertools
 import json
 from pathlib import Path
 
 from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
-from rnnzoo.files import fresh_output
+from rnnzoo.files import fresh_output, sha256
 from rnnzoo.tasks._task import plain
 
 MANIFEST, SUFFIX, FORM = "shards.json", ".tfrecord", "rnnzoo-shards-1"
@@ -195,9 +194,3 @@ def check(folder):
             raise InputError(f"{path}: the checksum is not the one in {MANIFEST}: the file is truncated or was altered")
         found.append(path)
     return found
-
-
-def sha256(path):
-    """The sha256 of a file, in hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ import heapq
 import itertools
 import json
 import threading
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from rnnzoo._buckets import Plan, choose_buckets, share_of
 from rnnzoo.distributing import together
 from rnnzoo.epochs import CompiledEpochs, CompiledLoop, drain, knows_xla, steps_per_epoch
 from rnnzoo.errors import InputError
-from rnnzoo.shards import sha256
+from rnnzoo.files import sha256_of
 from rnnzoo.tasks._task import Examples, Task, key, plain
 from rnnzoo.userdata import Read, each, files_of, nothing_in
 
@@ -49,7 +48,7 @@ def is_streamed(source, task, asked=None):
         return False
     if asked is not None:
         return asked
-    files = files_of(source.path, task)
+    files = files_of(source.path, task, check=False)  # they are looked at closely when they are read
     return sum(file.stat().st_size for file in files if file.is_file()) > STREAMED_FROM
 
 
@@ -69,18 +68,17 @@ class StreamedExamples:
         source: the `Source`.
         task: the task.
         notice: called with lines that say what was skipped.
-        progress: called with how many examples were read, now and then.
 
     Raises:
         InputError: a row is wrong, or there are too few to hold any out.
     """
 
-    def __init__(self, source, task, notice=None, progress=None):
+    def __init__(self, source, task, notice=None):
         self.source, self.task, self.files = source, task, files_of(source.path, task)
         for file in self.files:
             if not file.is_file():
                 raise InputError(f"{file}: no such file")
-        self.sha256 = listing(self.files)
+        self.sha256 = sha256_of((file.name, file) for file in self.files)
         if source.sha256 is not None and source.sha256 != self.sha256:
             raise InputError(f"{source.path}: its files changed since the run began; restore them, or train anew")
         self._constant = task.input.kind == "constant"
@@ -98,8 +96,6 @@ class StreamedExamples:
                 first[0].append(given)
                 first[1].append(answer)
             number += 1
-            if progress is not None and number % 100_000 == 0:
-                progress(number)
         if not number:
             raise nothing_in(source.path, task, skipped)
         held_out.sort(key=lambda one: one[1])
@@ -115,7 +111,7 @@ class StreamedExamples:
     def _place(self, given, answer):
         """A number below 2^64, the same for the same input."""
         one = answer if self._constant else given
-        text = repr(key(one) if isinstance(one, np.ndarray) else one)
+        text = repr(key(one))
         return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
     def chunks(self, rng):
@@ -158,12 +154,6 @@ class _Few(list):
 
     def __len__(self):
         return self.count
-
-
-def listing(files):
-    """One sha256 of files: of their names and checksums."""
-    lines = [f"{Path(file).name} {sha256(file)}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class StreamedEpochs(CompiledEpochs):

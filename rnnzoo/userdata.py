@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rnnzoo import shards
 from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
+from rnnzoo.files import matching
 from rnnzoo.tasks._task import Examples
 
 # What a column of a header, or a key of an object, may be called beside the task's own name of it.
@@ -95,9 +96,8 @@ def each(source, files, task, skip):
     """
     for path in files:
         try:
-            if (
-                not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
-            ):  # a pipe would be waited for, a device has no end
+            # A pipe would be waited for, and a device has no end.
+            if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
                 raise InputError(f"{path}: neither a file nor a folder")
             for row in _rows(path, source.columns, task):
                 try:
@@ -121,8 +121,10 @@ def each(source, files, task, skip):
             raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 
 
-def files_of(path, task):
+def files_of(path, task, check=True):
     """The files that a path is: itself, those of a folder of shards, of another folder, or those that a pattern matches.
+
+    Shards are held against their checksums, unless `check` is `False`.
 
     Raises:
         InputError: there are none, or shards are not what was packed.
@@ -130,7 +132,7 @@ def files_of(path, task):
     path = Path(path)
     if path.is_dir():
         if (path / shards.MANIFEST).is_file():
-            return shards.check(path)
+            return shards.check(path) if check else [path / one["file"] for one in shards.read_manifest(path)["shards"]]
         if task.folders:
             return [path]
         found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -139,7 +141,7 @@ def files_of(path, task):
         return found
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
-    found = [Path(file) for file in sorted(glob.glob(str(path), recursive=True)) if Path(file).is_file()]
+    found = matching(path)
     if not found:
         raise InputError(f"{path}: no file matches")
     return found

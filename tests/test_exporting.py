@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import sha256
 from rnnzoo.exporting import FORMATS
+from rnnzoo.files import sha256
 from rnnzoo.registry import list_presets
 
 READER = """

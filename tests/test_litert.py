@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 import rnnzoo
 from rnnzoo.architectures import encoder_decoder
-from rnnzoo.building import sha256
 from rnnzoo.cli.main import cli
 from rnnzoo.exporting import _litert
 from rnnzoo.exporting._tflite import custom_operations, tflite
+from rnnzoo.files import sha256
 from rnnzoo.registry import list_presets, load_preset
 from rnnzoo.running import load
 from rnnzoo.running._litert import LiteRTModel

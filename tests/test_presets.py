@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import create_task, load_trained, sha256
+from rnnzoo.building import create_task, load_trained
 from rnnzoo.cards import card, reaches, results_csv, results_page
 from rnnzoo.curves import is_of
 from rnnzoo.decoding import Decoder
 from rnnzoo.drawing import draw
 from rnnzoo.epochs import CompiledEpochs
+from rnnzoo.files import sha256
 from rnnzoo.recipes import prepare as prepare_recipe
 from rnnzoo.registry import (
     CARD,

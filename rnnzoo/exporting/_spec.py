@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 import rnnzoo
-from rnnzoo.building import sha256
+from rnnzoo.files import sha256
 from rnnzoo.running._description import FILE, LAYOUT, digest
 from rnnzoo.verifying._proof import FILE as PROOF
 

@@ -1,8 +1,6 @@
 """A sweep from its beginning, or from where it was, to its tables."""
 
 import contextlib
-import glob
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -17,7 +15,7 @@ from rnnzoo import errors
 from rnnzoo._signatures import task_metric
 from rnnzoo.cards import lower_is_better
 from rnnzoo.errors import InputError, RunInterrupted, TrainingError
-from rnnzoo.files import fresh_output, remove
+from rnnzoo.files import fresh_output, matching, remove
 from rnnzoo.locking import take_lock
 from rnnzoo.registry import Preset, Source, load_preset, override
 from rnnzoo.runs import checksum
@@ -273,13 +271,9 @@ def _count(space, trials, grid):
 
 
 def _checksum(path):
-    """The sha256 of the user's data: of a file, a folder, or the files that a pattern matches."""
-    if path.exists():
-        return checksum(path)
-    files = sorted(map(Path, glob.glob(str(path), recursive=True)))
-    if not files:
+    if not path.exists() and not matching(path):
         raise InputError(f"{path}: no such file")
-    return hashlib.sha256("".join(f"{file.name} {checksum(file)}\n" for file in files).encode()).hexdigest()
+    return checksum(path)
 
 
 def _versions():
