@@ -91,24 +91,29 @@ def seen(text):
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
-def print_table(columns, rows, optional=False):
+def print_table(columns, rows, optional=()):
     """A table on standard output, as wide as it needs to be where that is no terminal.
 
     Args:
         columns: their heads.
         rows: tuples of cells.
-        optional: whether the last column is left out where the terminal is too narrow for it, and the first, a name, is
-            kept on one line.
+        optional: the columns that are left out, one after the other, where the terminal is too narrow; with some, the first
+            column, a name, is kept on one line.
     """
     from rich.console import Console
 
     rows = [["" if cell is None else seen(str(cell)) for cell in row] for row in rows]
     console = Console()
-    table = _table(columns, rows, optional)
+    table = _table(columns, rows, bool(optional))
     if not console.is_terminal:  # nothing is folded in a file or a pipe
         console = Console(width=max(80, _width(table)))
-    elif optional and _width(table) > console.width:
-        table = _table(columns[:-1], [row[:-1] for row in rows], optional)
+    else:
+        for less in optional:
+            if _width(table) <= console.width:
+                break
+            kept = [i for i, column in enumerate(columns) if column != less]
+            columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+            table = _table(columns, rows, True)
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from rnnzoo.cards import lower_is_better
 from rnnzoo.cli._shared import as_json, print_json, print_table
 from rnnzoo.errors import InputError
 from rnnzoo.registry import UNFINISHED, list_presets, load_preset
@@ -18,8 +19,9 @@ from rnnzoo.runs import COMPLETE, run_state
 def command(pattern, runs, as_json):
     """List the presets (that match PATTERN, such as 'digit-*'), or the runs in a folder.
 
-    The score is the share of held-out examples that the shipped weights answer rightly; of a preset worked by hand, of its
-    one example. A run is running, interrupted (`rnnzoo train --resume` goes on with it), failed or complete.
+    The score is that of the shipped weights on held-out examples, by the preset's own metric: a share that is right, or
+    what the metric's name says, such as nats, of which fewer are better. Presets worked by hand are scored on their one
+    example. A run is running, interrupted (`rnnzoo train --resume` goes on with it), failed or complete.
     """
     if runs is not None:
         _list_runs(runs, pattern, as_json)
@@ -29,21 +31,29 @@ def command(pattern, runs, as_json):
         print_json(rows)
         return
     print_table(
-        ["preset", "architecture", "task", "parameters", "score", "weights", "what it does"],
+        ["preset", "architecture", "task", "parameters", "metric", "score", "weights", "what it does"],
         [
             [
                 row["name"],
                 row["architecture"],
                 row["task"],
                 f"{row['parameters']:,}" if row["parameters"] else "",
-                "" if row["score"] is None else f"{row['score']:.2%}",
+                *_scored(row),
                 "yes" if row["weights"] else "no",
                 row["description"],
             ]
             for row in rows
         ],
-        optional=True,
+        optional=("what it does", "weights", "task", "parameters"),
     )
+
+
+def _scored(row):
+    """The metric and the score of a row as the table shows them: shares in per cent, all else in its own unit."""
+    if row["score"] is None:
+        return "", ""
+    share = not lower_is_better(row["metric"]) and row["metric"] != "bleu"
+    return row["metric"].replace("_", " "), f"{row['score']:.2%}" if share else f"{row['score']:.4g}"
 
 
 def _list_runs(folder, pattern, as_json):
@@ -55,19 +65,19 @@ def _list_runs(folder, pattern, as_json):
         print_json(rows)
         return
     print_table(
-        ["run", "preset", "state", "epochs", "score", "why it failed"],
+        ["run", "preset", "state", "epochs", "metric", "score", "why it failed"],
         [
             [
                 row["run"],
                 row["preset"],
                 row["state"],
                 "" if row["epochs"] is None else f"{row['epochs']}/{row['of_epochs']}",
-                "" if row["score"] is None else f"{row['score']:.2%}",
+                *_scored(row),
                 row["error"],
             ]
             for row in rows
         ],
-        optional=True,
+        optional=("why it failed", "metric", "score"),
     )
 
 

@@ -1,6 +1,7 @@
 """The command line, through Click's runner and as a subprocess."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,16 @@ def test_list(call):
     most = {"bleu": 100, "nats_per_character": 2, "nats_per_frame": 9}
     assert all(row["score"] <= most.get(load_preset(row["name"]).metric, 1) for row in rows)
     assert [row["name"] for row in json.loads(call("list", "addit*", "--json").stdout)] == ["addition"]
+
+
+def test_a_score_is_listed_as_what_its_metric_says(call):
+    """A share in per cent; nats and BLEU, which are none, as they are."""
+    for name, shown in (
+        ("digit-sum", r"exact match +100\.00%"),
+        ("shakespeare", r"nats per character +1\.50\d+ "),
+        ("translation", r"bleu +30\.\d+ "),
+    ):
+        assert re.search(shown, call("list", name).stdout), name
 
 
 @pytest.mark.parametrize("name", list_presets())
