@@ -68,6 +68,9 @@ class Commands(click.Group):
         except rnnzoo.RunInterrupted as error:
             click.echo(f"Stopped: {error}", err=True)
             raise click.exceptions.Exit(128 + error.signal) from None
+        except MemoryError as error:
+            less = "fewer or shorter examples, or a smaller batch or model, need less"
+            raise Failure(f"not enough memory{f' ({error})' if str(error) else ''}; {less}") from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # Click ends quietly when the reader of a pipe has gone
                 raise

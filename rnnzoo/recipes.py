@@ -176,8 +176,11 @@ def _otherwise(preset):
     recipe, known = preset.training, factory_arguments(preset.architecture)
     ways = [] if recipe.clip_norm else ["--set training.clip_norm=1"]
     ways.append(f"a smaller training.learning_rate than {recipe.learning_rate:g}")
-    for name, (_, default, _) in known.items():
-        if name.endswith("recurrent_initializer") and preset.model.get(name, default) != "orthogonal":
+    starts = {name: default for name, (_, default, _) in known.items() if name.endswith("recurrent_initializer")}
+    if starts and recipe.recurrent_rate is None:
+        ways.append("--set training.recurrent_rate=0.1")
+    for name, default in starts.items():
+        if preset.model.get(name, default) != "orthogonal":
             ways.append(f"--set model.{name}=orthogonal")
     return " or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
 

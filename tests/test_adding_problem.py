@@ -105,11 +105,11 @@ def test_a_curriculum_over_what_a_task_lists():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["training.curriculum.timesteps=[1]"], "1 timesteps; expected at least 2"),
+        (["training.curriculum.timesteps=[1]"], "1 timesteps; expected from 2 to 100,000"),
         (["training.curriculum.timesteps=[]"], "training.curriculum.timesteps: tuple should have at least 1 item"),
         (["training.warmup_epochs=1.0"], "training.warmup_epochs: a curriculum"),
         (["training.curriculum.timestep=[2]"], "unknown key training.curriculum.timestep"),
-        (["task_options.max_timesteps=1"], "max_timesteps=1: expected at least 2"),
+        (["task_options.max_timesteps=1"], "max_timesteps=1: expected a whole number from 2 to 100,000"),
     ],
 )
 def test_a_curriculum_that_is_refused(overrides, said):

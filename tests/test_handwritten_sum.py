@@ -146,9 +146,16 @@ def test_padding_is_not_moved(task):
         assert any((wide[y : y + 28, x : x + 28] == other).all() for y in range(3) for x in range(3))
 
 
-@pytest.mark.parametrize("options", [{"max_timesteps": 0}, {"training_examples": 0}])
-def test_options_out_of_range(options):
-    with pytest.raises(rnnzoo.InputError, match="expected 1 or more of both"):
+@pytest.mark.parametrize(
+    "options, wrong",
+    [
+        ({"max_timesteps": 0}, "max_timesteps=0: expected a whole number from 1 to 100"),
+        ({"training_examples": 0}, "training_examples=0: expected at least 1"),
+        ({"training_examples": 250_001}, "training_examples=250001: expected at most 250,000 of up to 4 timesteps each"),
+    ],
+)
+def test_options_out_of_range(options, wrong):
+    with pytest.raises(rnnzoo.InputError, match=wrong):
         tasks.create("handwritten_sum", **options)
 
 

@@ -555,3 +555,46 @@ def test_a_run_that_is_a_stranger(tmp_path, mine):
     assert "a link" in failure(rnnzoo.resume, folder)
     assert sorted(elsewhere.iterdir()) == before
     assert stat.S_ISLNK(os.lstat(folder / "unfinished").st_mode)
+
+
+UNBOUNDED = """
+import inspect, resource, signal
+import rnnzoo
+from rnnzoo import tasks
+from rnnzoo.registry import list_tasks
+
+resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30,) * 2)
+signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError()))
+tried = 0
+for name in list_tasks():
+    options = inspect.signature(type(tasks.create(name)).__init__).parameters
+    for option in [one for one in options if options[one].annotation is int and not one.endswith("seed")]:
+        for value in (10**7, 10**9, 10**18):
+            signal.alarm(10)
+            tried += 1
+            try:
+                task = tasks.create(name, **{option: value})
+                if task.source == "generated":
+                    task.train(), [test() for test in task.tests().values()]
+            except rnnzoo.InputError as error:
+                assert "\\n" not in str(error) and option in str(error), error
+            except BaseException as error:
+                raise SystemExit(f"{name} {option}={value}: {error!r}")
+            signal.alarm(0)
+assert tried > 50, tried
+"""
+
+
+def test_no_option_of_a_task_takes_all_memory_or_all_time():
+    result = subprocess.run([sys.executable, "-c", UNBOUNDED], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_memory_that_is_not_there_is_one_line(monkeypatch):
+    def full(*args, **kwargs):
+        raise MemoryError("Unable to allocate 74.5 GiB")
+
+    monkeypatch.setattr("rnnzoo.cli.info.load_preset", full)
+    result = ask("info", "digit-sum")
+    assert result.exit_code == 1 and result.output.count("\n") == 1
+    assert "not enough memory (Unable to allocate 74.5 GiB); fewer or shorter examples" in result.output

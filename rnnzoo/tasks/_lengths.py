@@ -3,7 +3,10 @@
 import functools
 
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._task import Task
+from rnnzoo.tasks._task import Task, check_drawn, check_option
+
+# Timesteps of a sequence.
+LONGEST = 100_000
 
 
 class LengthsTask(Task):
@@ -21,10 +24,9 @@ class LengthsTask(Task):
     """
 
     def __init__(self, max_timesteps, training_examples, held_out_examples, split_seed):
-        if max_timesteps < self.shortest:
-            raise InputError(f"max_timesteps={max_timesteps}: expected at least {self.shortest}")
-        if training_examples < 1 or held_out_examples < 1:
-            raise InputError("training_examples and held_out_examples: expected at least 1 each")
+        check_option("max_timesteps", max_timesteps, self.shortest, LONGEST)
+        check_drawn(max_timesteps, training_examples=training_examples)
+        check_drawn(max(max_timesteps, *self.lengths), held_out_examples=held_out_examples)
         self.max_timesteps, self.split_seed = max_timesteps, split_seed
         self.training_examples, self.held_out_examples = training_examples, held_out_examples
 
@@ -32,8 +34,9 @@ class LengthsTask(Task):
         return self.up_to(self.max_timesteps, 0)
 
     def up_to(self, timesteps, stage):
-        if timesteps < self.shortest:
-            raise InputError(f"training.curriculum: {timesteps} timesteps; expected at least {self.shortest}")
+        if not self.shortest <= timesteps <= LONGEST:
+            raise InputError(f"training.curriculum: {timesteps} timesteps; expected from {self.shortest} to {LONGEST:,}")
+        check_drawn(timesteps, training_examples=self.training_examples)
         return self._draw(self.training_examples, self.shortest, timesteps, [0, stage])
 
     def tests(self):

@@ -8,6 +8,37 @@ from rnnzoo.errors import InputError
 
 # The share of the training examples that choices are made by where the task has no validation part.
 CHOICES = 0.2
+# Timesteps that all examples of one set have together, where they are drawn: what memory holds, and minutes draw.
+MOST_DRAWN = 10**8
+
+
+def check_drawn(timesteps, /, most=MOST_DRAWN, **counts):
+    """Refuses to draw no examples, or more than memory holds.
+
+    Args:
+        timesteps: how many each has at the most.
+        most: how many they may have together.
+        counts: option -> how many examples it asks for.
+
+    Raises:
+        InputError: one is below 1 or too large.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"task_options.{name}={count}: expected at least 1")
+        if count * timesteps > most:
+            each = f" of up to {timesteps:,} timesteps each" if timesteps > 1 else ""
+            raise InputError(f"task_options.{name}={count}: expected at most {most // timesteps:,}{each}")
+
+
+def check_option(name, value, least, most):
+    """Refuses an option that is out of its range.
+
+    Raises:
+        InputError: it is.
+    """
+    if not least <= value <= most:
+        raise InputError(f"task_options.{name}={value}: expected a whole number from {least} to {most:,}")
 
 
 class Examples(NamedTuple):

@@ -29,7 +29,8 @@ class Addition(Task):
 
     def __init__(self, training_pairs: int = 50_000, held_out_pairs: int = 5_000, split_seed: int = 0, reverse: bool = True):
         if min(training_pairs, held_out_pairs) < 1 or training_pairs + held_out_pairs > 200_000:
-            raise InputError("training_pairs and held_out_pairs: expected at least 1 each and at most 200,000 together")
+            given = f"task_options: training_pairs={training_pairs}, held_out_pairs={held_out_pairs}"
+            raise InputError(f"{given}; expected at least 1 each and at most 200,000 together")
         self.training_pairs, self.held_out_pairs, self.split_seed = training_pairs, held_out_pairs, split_seed
         self.input = TextInput(
             "expression",

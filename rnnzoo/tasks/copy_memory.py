@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 
-from rnnzoo.errors import InputError
 from rnnzoo.tasks._inputs import TextInput
 from rnnzoo.tasks._labels import LabelsAnswer
-from rnnzoo.tasks._task import Examples, Task, apart
+from rnnzoo.tasks._task import Examples, Task, apart, check_drawn, check_option
 
 SYMBOLS, COUNT = "abcdefgh", 10
 BLANK, SIGNAL = ".", ":"
+LONGEST = 100_000
 
 
 class CopyMemory(Task):
@@ -35,8 +35,8 @@ class CopyMemory(Task):
     def __init__(
         self, wait: int = 100, training_examples: int = 10_000, held_out_examples: int = 2_000, split_seed: int = 0
     ):
-        if wait < 1 or training_examples < 1 or held_out_examples < 1:
-            raise InputError("wait, training_examples and held_out_examples: expected at least 1 each")
+        check_option("wait", wait, 1, LONGEST)
+        check_drawn(wait + 2 * COUNT, training_examples=training_examples, held_out_examples=held_out_examples)
         self.wait, self.split_seed = wait, split_seed
         self.training_examples, self.held_out_examples = training_examples, held_out_examples
         said = f"[{SYMBOLS}]{{{COUNT}}}"

@@ -3,9 +3,9 @@
 import math
 from collections import Counter
 
-from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._digits import DIGITS, DigitTask, digits_input
+from rnnzoo.tasks._task import check_option
 
 
 class DigitSumText(DigitTask):
@@ -22,8 +22,7 @@ class DigitSumText(DigitTask):
 
     def __init__(self, min_timesteps: int = 1, max_timesteps: int = 4, split_seed: int = 0, oversample: int = 0):
         super().__init__(min_timesteps, max_timesteps, split_seed)
-        if oversample < 0:
-            raise InputError(f"oversample={oversample}: expected 0 or more")
+        check_option("oversample", oversample, 0, 100_000)
         self.oversample = oversample
         self.input = digits_input(end_token=True)
         self.answer = TextAnswer("sum", DIGITS, max_length=8)

@@ -4,15 +4,16 @@ import functools
 
 import numpy as np
 
-from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import LabelAnswer, NumberAnswer
 from rnnzoo.tasks._image_sequences import ImageSequenceInput
 from rnnzoo.tasks._images import DRAWN, SIDE, moved
 from rnnzoo.tasks._mnist import MOVES, SOURCE, part
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, Task, check_drawn, check_option
 
 # Beside the lengths to train on, the scores are of one more picture, and of about twice as many.
 LONGER, VALIDATION_EXAMPLES = (1, 4), 4_000
+# Pictures of a sequence, and of all that are trained on.
+LONGEST, PICTURES = 100, 1_000_000
 
 
 class HandwrittenSum(Task):
@@ -34,10 +35,8 @@ class HandwrittenSum(Task):
     description = "pictures of handwritten digits, one a timestep -> the sum of the digits"
 
     def __init__(self, max_timesteps: int = 4, training_examples: int = 40_000, labels: bool = False, split_seed: int = 0):
-        if max_timesteps < 1 or training_examples < 1:
-            raise InputError(
-                f"max_timesteps={max_timesteps} and training_examples={training_examples}: expected 1 or more of both"
-            )
+        check_option("max_timesteps", max_timesteps, 1, LONGEST)
+        check_drawn(max_timesteps, PICTURES, training_examples=training_examples)
         self.max_timesteps, self.training_examples, self.split_seed = max_timesteps, training_examples, split_seed
         self.input = ImageSequenceInput("pictures")
         self.answer = LabelAnswer("sum", range(9 * max_timesteps + 1)) if labels else NumberAnswer("sum")

@@ -1,9 +1,8 @@
 """Writing a number out in English."""
 
-from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._inputs import NumberInput
-from rnnzoo.tasks._task import Examples, Task, split
+from rnnzoo.tasks._task import Examples, Task, check_option, split
 
 ONES = [
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -36,8 +35,7 @@ class NumberSpelling(Task):
     description = "a number from 0 to 9999 -> its English words, letter by letter"
 
     def __init__(self, split_seed: int = 0, repeat_short: int = 1):
-        if repeat_short < 1:
-            raise InputError(f"repeat_short={repeat_short}: expected at least 1")
+        check_option("repeat_short", repeat_short, 1, 40)
         self.split_seed, self.repeat_short = split_seed, repeat_short
         self.input = NumberInput("number", 4, "1294")
         self.answer = TextAnswer(

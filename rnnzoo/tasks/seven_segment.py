@@ -7,9 +7,10 @@ import numpy as np
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._inputs import BitsInput
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, Task, check_drawn
 
 # The segments of 0 to 9 in the book's order: top, upper left, upper right, middle, lower left, lower right, bottom.
+MOST = 1_000_000
 SEGMENTS = (
     "1110111",
     "0010010",
@@ -49,8 +50,7 @@ class SevenSegment(Task):
     ):
         if not 0 <= noise < 0.5:
             raise InputError(f"noise={noise}: expected a probability from 0 up to but not including 0.5")
-        if training_displays < 1 or held_out_displays < 1:
-            raise InputError("training_displays and held_out_displays: expected at least 1 each")
+        check_drawn(1, MOST, training_displays=training_displays, held_out_displays=held_out_displays)
         self.noise, self.split_seed = noise, split_seed
         self.training_displays, self.held_out_displays = training_displays, held_out_displays
         self.input = BitsInput("segments", 7, "seven characters, each 0 (off) or 1 (on)", "1110111")

@@ -10,7 +10,7 @@ from rnnzoo import data
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._bleu import bleu, require_bleu
 from rnnzoo.tasks._pieces import PiecesAnswer, learn_pieces
-from rnnzoo.tasks._task import Examples, SplitTask
+from rnnzoo.tasks._task import Examples, SplitTask, check_option
 from rnnzoo.tasks._words import WordsInput, common_words, words
 
 COMMIT = "4f3f8eb0adde54fcc8b89394336b002e7961244c"
@@ -64,14 +64,10 @@ class Translation(SplitTask):
         piece_dropout: float = 0.0,
         split_seed: int = 0,
     ):
-        for name, size, least in (
-            ("vocabulary", vocabulary, 1),
-            ("rare", rare, 0),
-            ("pieces", pieces, 1),
-            ("max_length", max_length, 1),
-        ):
+        for name, size, least in (("vocabulary", vocabulary, 1), ("rare", rare, 0), ("pieces", pieces, 1)):
             if size < least:
                 raise InputError(f"task_options.{name}={size}: expected {least} or more")
+        check_option("max_length", max_length, 1, 10_000)
         for name, share in (("word_dropout", word_dropout), ("piece_dropout", piece_dropout)):
             if not 0 <= share < 1:
                 raise InputError(f"task_options.{name}={share}: expected from 0 up to but not including 1")
