@@ -31,6 +31,7 @@ from rnnzoo.registry import (
     parse_override,
 )
 from rnnzoo.strangers import check_model, check_weights
+from rnnzoo.tasks._answers import LONGEST
 
 
 def architecture_module(architecture):
@@ -50,17 +51,25 @@ def create_task(preset):
         InputError: an option is wrong, or the file is damaged.
     """
     task = new_task(preset)
-    learned = preset.learned() if task.learns else None
+    names = task.learns or (task.learns_own if preset.data is not None else ())
+    learned = preset.learned() if names else None
     if learned is not None:
         try:
-            task.recall({name: _as_learned(name, learned[name]) for name in task.learns})
+            task.recall({name: _as_learned(name, learned[name]) for name in names})
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{preset.folder / LEARNED}: damaged ({error!r}); train again or restore it") from None
     return task
 
 
 def _as_learned(name, value):
-    """A vocabulary or the like: a text, or a list of different texts; of keys of a piano, of different whole numbers."""
+    """A vocabulary or the like: a text, or a list of different texts; of keys of a piano, of different whole numbers.
+
+    And how long an answer may be, a number.
+    """
+    if name == "max_length":
+        if type(value) is not int or not 0 < value <= LONGEST:
+            raise ValueError(f"{name} is {value!r}; expected a number from 1 to {LONGEST:,}")
+        return value
     entries = [value] if isinstance(value, str) else value
     kinds = {type(entry) for entry in entries} if isinstance(entries, list) else set()
     if kinds != ({int} if name == "keys" else {str}) or len({*entries}) < len(entries) or "" in entries:
@@ -68,9 +77,12 @@ def _as_learned(name, value):
     return value
 
 
-def new_task(preset):
-    """The preset's task, with its options, and with nothing learned yet."""
-    return tasks.create(preset.task, **preset.task_options)
+def new_task(preset, own=False):
+    """The preset's task, with its options, and with nothing learned yet; `own` is whether a user's examples are for it."""
+    task = tasks.create(preset.task, **preset.task_options)
+    if own:
+        task.open()
+    return task
 
 
 def learned_text(preset, task):

@@ -94,7 +94,16 @@ def read_split(source, task, notice=None, stream=False):
     if stream:
         streamed = StreamedExamples(source, task, notice)
         return streamed, streamed.held_out
-    examples = _noticed(read(source, task), notice)
+    return split_read(source, read_whole(source, task, notice), task)
+
+
+def read_whole(source, task, notice=None):
+    """The `Examples` of a `Source`, in the order that they stand there; `notice` as for `read_split`."""
+    return _noticed(read(source, task), notice)
+
+
+def split_read(source, examples, task):
+    """The two sides of `split_own` of what was read from a `Source`, which errors name."""
     try:
         return split_own(examples, source.valid, task)
     except InputError as error:

@@ -46,7 +46,7 @@ def pack(
         InputError: a row is wrong, or the output exists.
     """
     preset = preset if isinstance(preset, Preset) else load_preset(preset)
-    task, skipped = new_task(preset), []
+    task, skipped = new_task(preset, own=True), []
     sources = [Source(Path(path), 0.2, skip_bad, columns) for path in (data if isinstance(data, list) else [data])]
 
     def examples():

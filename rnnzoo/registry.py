@@ -185,15 +185,21 @@ class Preset(BaseModel):
         path = Path(self.data.files) if self.data.files else self.folder / self.data.file
         return Source(path, self.data.valid, self.data.skip_bad, self.data.columns, self.data.sha256)
 
-    def with_data(self, source):
-        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of, unless it is streamed."""
+    def with_data(self, source, as_lines=False):
+        """The preset of a run that is trained on a `Source`, which its folder will hold a copy of, unless it is streamed.
+
+        With `as_lines` the copy holds the examples themselves as JSONL, and not the names of files that the source has.
+        """
         suffix = source.path.suffix.lower() if source.path.is_file() else ""
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]+", suffix) else ".csv" * source.path.is_file()
         there = {"file": f"{DATA}{suffix}"}
         if source.sha256:
             there = {"file": f"{DATA}.jsonl", "files": str(source.path.absolute()), "sha256": source.sha256}
+        how = {"skip_bad": source.skip_bad, "columns": source.columns}
+        if as_lines:
+            there, how = {"file": f"{DATA}.jsonl"}, {}
         try:
-            data = Data(**there, valid=source.valid, skip_bad=source.skip_bad, columns=source.columns)
+            data = Data(**there, valid=source.valid, **how)
         except ValidationError as error:
             raise InputError(f"data: {_first_error(error, Data)}") from None
         return self.model_copy(update={"data": data})

@@ -3,7 +3,6 @@
 import hashlib
 import heapq
 import itertools
-import json
 import threading
 
 import keras
@@ -15,7 +14,7 @@ from rnnzoo.distributing import together
 from rnnzoo.epochs import CompiledEpochs, CompiledLoop, drain, knows_xla, steps_per_epoch
 from rnnzoo.errors import InputError
 from rnnzoo.files import sha256_of
-from rnnzoo.tasks._task import Examples, Task, key, plain
+from rnnzoo.tasks._task import Examples, Task, key
 from rnnzoo.userdata import Read, each, files_of, nothing_in
 
 # Files of more bytes than this are streamed.
@@ -135,11 +134,6 @@ class StreamedExamples:
             if len(inputs) >= CHUNK or (inputs and not waiting and not reading):
                 yield inputs, answers
                 inputs, answers = [], []
-
-    def held_out_lines(self):
-        """The examples that are held out as lines of JSON, a pair each."""
-        for given, answer in zip(self.held_out.inputs, self.held_out.answers, strict=True):
-            yield json.dumps([plain(given), answer], ensure_ascii=False) + "\n"
 
 
 class _Few(list):

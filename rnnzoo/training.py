@@ -14,7 +14,7 @@ from rnnzoo.building import build, create_task, learned_text, new_task
 from rnnzoo.checkpoints import Checkpoints, SharedCheckpoints
 from rnnzoo.distributing import count_gpus, join_workers, mirrored
 from rnnzoo.errors import InputError, MissingExtraError, RunInterrupted, TrainingError, WorkerLost
-from rnnzoo.evaluating import read_split
+from rnnzoo.evaluating import read_split, read_whole, split_read
 from rnnzoo.meeting import Meeting, name, parse_workers
 from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.recipes import check_shared, count_epochs, examples_sha256, fit
@@ -24,6 +24,7 @@ from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, check_new, check_r
 from rnnzoo.stopping import Stop, Stopped
 from rnnzoo.streamed import StreamedExamples, is_streamed
 from rnnzoo.toml import dumps
+from rnnzoo.userdata import lines_of, names_files
 
 
 class Run(NamedTuple):
@@ -125,18 +126,23 @@ def train(
     if not index:
         check_new(path, force)  # before anybody is waited for
     with _joined(workers, index, gpus, notice) as shared:
-        task = new_task(preset)
         source = preset.own_data
         if data is not None:
             source = Source(Path(data), valid, skip_bad, None if columns is None else tuple(columns))
         elif source is not None and source.sha256 and stream is None:
             stream = True
+        task = new_task(preset, own=source is not None)
         streamed = source is not None and is_streamed(source, task, stream)
-        own = None if source is None else read_split(source, task, notice, streamed)
+        if source is None or streamed:
+            own, whole = None if source is None else read_split(source, task, notice, streamed), None
+        else:
+            whole = read_whole(source, task, notice)
+            own = split_read(source, whole, task)
         if streamed:
             source = source._replace(sha256=own[0].sha256)
+        named = whole is not None and not source.path.is_dir() and names_files(task)
         if data is not None:
-            preset = preset.with_data(source)
+            preset = preset.with_data(source, as_lines=named)
         if task.learns:
             _learn(task, own, source)
         _compare_examples(shared, preset, task, own)
@@ -149,7 +155,10 @@ def train(
             **({"replicas": shared.replicas} if shared else {}),
             **versions(),
         }
-        copied = None if source is None else (own[0].held_out_lines() if streamed else source.path, preset.data.file)
+        copied = None
+        if source is not None:
+            lines = lines_of(own[1] if streamed else whole) if streamed or named else None
+            copied = lines or source.path, preset.data.file
         text = dumps({"name": preset.name, **preset.content()})
         work = Workspace.begin(path, text, copied, about, force, learned_text(preset, task))
         return _go_on(work, preset, task, own, progress, notice, shared)

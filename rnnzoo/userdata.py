@@ -11,7 +11,7 @@ from rnnzoo import shards
 from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
 from rnnzoo.files import matching
-from rnnzoo.tasks._task import Examples
+from rnnzoo.tasks._task import Examples, plain
 
 # What a column of a header, or a key of an object, may be called beside the task's own name of it.
 INPUTS = ("input", "text", "sentence", "x", "source", "name")
@@ -64,6 +64,8 @@ def read(source, task):
     Returns:
         A `Read`; nothing is skipped unless `source.skip_bad`.
 
+    Names of files, such as pictures, are looked for beside the file that names them, and then as they stand.
+
     Raises:
         InputError: the file is missing, empty or no text, or a row is wrong; it names the file and the line.
     """
@@ -103,7 +105,8 @@ def each(source, files, task, skip):
                 try:
                     if row.error:
                         raise InputError(row.error)
-                    given = task.input.check(row.input)
+                    raw = task.input.located(row.input, path.parent) if names_files(task) else row.input
+                    given = task.input.check(raw)
                     answer = task.answer.parse(text_of(row.answer))
                     if task.answer.per_timestep and not task.answer.generated:
                         _same_length(task.input.steps(given), len(answer))
@@ -245,6 +248,17 @@ def text_of(value):
     if isinstance(value, (list, tuple)):
         return " ".join(":".join(map(text_of, one)) if isinstance(one, (list, tuple)) else text_of(one) for one in value)
     return json.dumps(value)
+
+
+def lines_of(examples):
+    """Examples as lines of JSON, a pair each."""
+    for given, answer in zip(examples.inputs, examples.answers, strict=True):
+        yield json.dumps([plain(given), answer], ensure_ascii=False) + "\n"
+
+
+def names_files(task):
+    """Whether inputs of the task may be names of files, as pictures are."""
+    return hasattr(task.input, "located")
 
 
 def _same_length(timesteps, answers):

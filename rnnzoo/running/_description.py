@@ -98,9 +98,9 @@ def task_of(description, where):
     name, options = description["task"], {key: _tuples(value) for key, value in description["task_options"].items()}
     try:
         task = tasks.create(name, **options) if _takes(name, options) else None
-        if task is not None and task.learns:
+        if task is not None and (names := task.learns or task.learns_own):
             told = {**description["input"], **description["answer"]}
-            task.recall({name: told[name] for name in task.learns})
+            task.recall({name: told[name] for name in names})
         found = json.loads(json.dumps([task.input.describe(), task.answer.describe()]))
     except (ImportError, AttributeError, TypeError, LookupError, ValueError, OverflowError):
         found = None

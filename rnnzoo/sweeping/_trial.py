@@ -59,7 +59,7 @@ def _run(job, say):
     from rnnzoo.predicting import Predictor
     from rnnzoo.recipes import fit
 
-    task = new_task(preset)
+    task = new_task(preset, own=job["data"] is not None)
     own = None
     try:
         if job["data"] is not None:

@@ -1,11 +1,16 @@
 """Answers: how the right ones become training targets, and how a model's outputs become answers, in a graph too."""
 
 import re
+import unicodedata
 
 import numpy as np
 
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
+
+# Characters of an answer of a user's own.
+LONGEST = 1_000
 
 
 class NumberAnswer:
@@ -141,8 +146,8 @@ class LabelAnswer:
 
     def targets(self, answers):
         """Answers -> class numbers (batch,) and their weights (batch,)."""
-        index = {label: i for i, label in enumerate(self.labels)}
-        return np.array([index[a] for a in answers], np.int32), np.ones(len(answers), np.float32)
+        index = {str(label): i for i, label in enumerate(self.labels)}
+        return np.array([index[str(a)] for a in answers], np.int32), np.ones(len(answers), np.float32)
 
     def correct(self, targets, outputs, weights):
         """Targets (batch,) and outputs (batch, labels) -> (batch,) bool. Runs in a graph."""
@@ -166,14 +171,15 @@ class TextAnswer:
         name: what the answer is called in the SavedModel's signature.
         alphabet: the characters that can occur.
         max_length: how many characters are written at the most.
+        open: whether any text of up to `LONGEST` characters is an answer: of examples that both are to be learned from.
     """
 
     kind = "text"
     per_timestep = True
     generated = True
 
-    def __init__(self, name, alphabet, max_length):
-        self.name, self.alphabet, self.max_length = name, alphabet, max_length
+    def __init__(self, name, alphabet, max_length, open=False):
+        self.name, self.alphabet, self.max_length, self.open = name, alphabet, max_length, open
         self.end_token = len(alphabet) + 1
         self.vocabulary_size = len(alphabet) + 2
 
@@ -191,10 +197,13 @@ class TextAnswer:
         if not text:
             raise InputError("the answer is empty")
         for position, character in enumerate(text, 1):
-            if character not in self.alphabet:
-                raise InputError(f"'{character}' at position {position} of the answer '{text}' cannot be written")
-        if len(text) > self.max_length:
-            raise InputError(f"the answer '{text}' has {len(text)} characters; at most {self.max_length} can be written")
+            if control(character) if self.open else character not in self.alphabet:
+                raise InputError(
+                    f"{quoted(character)} at position {position} of the answer '{short(text)}' cannot be written"
+                )
+        most = LONGEST if self.open else self.max_length
+        if len(text) > most:
+            raise InputError(f"the answer '{short(text)}' has {len(text)} characters; at most {most} can be written")
         return text
 
     def pieces(self, text):
@@ -224,6 +233,16 @@ class TextAnswer:
     def answers(self, named):
         """What `back` gave -> a list of strings."""
         return [text.decode() for text in named[self.name].tolist()]
+
+
+def control(character):
+    """Whether a character would steer a terminal and stands for nothing that can be seen, a line's end apart."""
+    return unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
+
+
+def quoted(character):
+    """A character as an error shows it."""
+    return f"'{character}'" if character.isprintable() else f"U+{ord(character):04X}"
 
 
 def _integer(text, hint):

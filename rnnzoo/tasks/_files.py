@@ -23,3 +23,9 @@ def read_whole(path, most):
     if content is None:
         raise InputError(f"over {most:,} bytes" if regular else "no file")
     return content
+
+
+def beside(name, folder):
+    """The path of a file by its name in a folder; where there is none, or it is no name, what was given."""
+    path = os.path.join(folder, name) if isinstance(name, str) else None
+    return path if path and os.path.isfile(path) else name

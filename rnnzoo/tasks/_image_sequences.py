@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._files import beside
 from rnnzoo.tasks._images import DRAWN, SCALE, SIDE, ImageInput
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
@@ -57,6 +58,13 @@ class ImageSequenceInput(ImageInput):
                 raise InputError(f"an array of shape {inputs.shape}; expected (batch, timesteps, {SIDE}, {SIDE})")
             inputs = map(_without_padding, inputs)
         yield from inputs
+
+    def located(self, raw, folder):
+        """See `ImageInput`; of each picture."""
+        whole = beside(raw, folder)
+        if whole != raw or not isinstance(raw, str | list):
+            return whole
+        return [beside(one, folder) for one in (self._named_in(raw) if isinstance(raw, str) else raw)]
 
     def check(self, raw):
         """`raw` as uint8 (timesteps, 28, 28), each picture in the form that `ImageInput.check` brings it into.

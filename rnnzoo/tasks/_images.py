@@ -10,7 +10,7 @@ import numpy as np
 from rnnzoo.bounded import from_json
 from rnnzoo.errors import InputError, MissingExtraError
 from rnnzoo.tasks._drawn_digits import drawn_digit
-from rnnzoo.tasks._files import read_whole
+from rnnzoo.tasks._files import beside, read_whole
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
 
@@ -86,6 +86,10 @@ class ImageInput:
     def names_a_file(self, raw):
         """Whether a text is the name of a picture file, by its ending, there or not."""
         return Path(raw).suffix.lower() in SUFFIXES
+
+    def located(self, raw, folder):
+        """`raw`, where it names a file in a folder, with that folder before it."""
+        return beside(raw, folder)
 
     def check(self, raw):
         """`raw` as uint8 (28, 28), bright ink on a dark ground.

@@ -17,14 +17,15 @@ class LabelsAnswer:
         labels: the labels, texts.
         padding: what every number of a padded timestep of the model's input is: 0 of token ids; `None` where there is none.
         joined: whether an answer is one text of all labels, which are characters, and not a list.
+        open: whether a text that is none of them is a label, too: of examples that labels are still to be learned from.
     """
 
     kind = "labels"
     per_timestep = True
     generated = False
 
-    def __init__(self, name, labels, padding=0, joined=False):
-        self.name, self.labels, self.padding, self.joined = name, list(labels), padding, joined
+    def __init__(self, name, labels, padding=0, joined=False, open=False):
+        self.name, self.labels, self.padding, self.joined, self.open = name, list(labels), padding, joined, open
 
     def describe(self):
         """The back in values that JSON has, for programs that have no TensorFlow."""
@@ -39,7 +40,7 @@ class LabelsAnswer:
         if not labels:
             raise InputError("the answer is empty")
         for t, label in enumerate(labels, 1):
-            if label not in self.labels:
+            if label not in self.labels and not self.open:
                 raise InputError(
                     f"'{short(label)}' (timestep {t}) is no label; expected one of {', '.join(map(repr, self.labels))}"
                 )

@@ -8,7 +8,7 @@ from rnnzoo import data
 from rnnzoo.tasks import _images
 from rnnzoo.tasks._answers import LabelAnswer
 from rnnzoo.tasks._scores import accuracy
-from rnnzoo.tasks._task import Examples, Task
+from rnnzoo.tasks._task import Examples, Task, learned_labels
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist"
 # The IDX files, unpacked: their size and sha256; of the first, the published ones.
@@ -40,12 +40,34 @@ class MnistTask(Task):
 
     metric = "accuracy"
     folders = True
+    learns_own = ("labels",)
     source = SOURCE
     layout = None
 
     def __init__(self):
         self.input = _images.ImageInput("image", self.layout)
         self.answer = LabelAnswer("digit", range(10))
+
+    def open(self):
+        """See `Task`; digits are numbers all the same."""
+        super().open()
+        self.answer = LabelAnswer("digit", range(10), open=True)
+
+    def learn(self, training, *others):
+        """The classes of the examples: the ten digits, or whatever else there is."""
+        labels = learned_labels(training, *others)
+        if set(labels) <= set(range(10)):
+            self.learns, labels = (), range(10)
+        self.answer = LabelAnswer("digit", labels)
+
+    def recall(self, learned):
+        """See `Task`."""
+        if learned["labels"] != [*range(10)]:
+            self.learns = self.learns_own
+            self.answer = LabelAnswer("digit", learned["labels"])
+
+    def is_right(self, given, answer):
+        return str(given) == str(answer)  # among other classes a digit is a text as they are
 
     def train(self):
         return _examples("train")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._files import beside
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
 from rnnzoo.tasks._vectors import LARGEST, VectorInput
@@ -83,6 +84,10 @@ class MovementInput(VectorInput):
     def names_a_file(self, raw):
         """Whether a text is the name of a file that `check` reads, by its ending, there or not."""
         return Path(raw).suffix.lower() == ".csv"
+
+    def located(self, raw, folder):
+        """See `ImageInput`."""
+        return beside(raw, folder)
 
     def check(self, raw):
         """`raw` as a float32 array (timesteps, 18).

@@ -1,6 +1,7 @@
 """The answer of a language model: at every character of a text, the likeliest one to come after it."""
 
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._answers import control, quoted
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._labels import LabelsAnswer
 from rnnzoo.tasks._tensorflow import tf
@@ -14,13 +15,14 @@ class NextCharacterAnswer(LabelsAnswer):
     Args:
         name: what the answer is called in the SavedModel's signature.
         alphabet: the characters that can come.
+        open: whether any can: of examples that they are to be learned from.
     """
 
     kind = "characters"
 
-    def __init__(self, name, alphabet):
+    def __init__(self, name, alphabet, open=False):
         super().__init__(name, alphabet, joined=True)
-        self.alphabet = alphabet
+        self.alphabet, self.open = alphabet, open
 
     def describe(self):
         """The back in values that JSON has, for programs that have no TensorFlow."""
@@ -31,8 +33,8 @@ class NextCharacterAnswer(LabelsAnswer):
         if not text:
             raise InputError("the answer is empty")
         for position, character in enumerate(text, 1):
-            if character not in self.alphabet:
-                raise InputError(f"'{short(character)}' at position {position} of the answer '{short(text)}' never comes")
+            if control(character) if self.open else character not in self.alphabet:
+                raise InputError(f"{quoted(character)} at position {position} of the answer '{short(text)}' never comes")
         return text
 
     def back(self, outputs, inputs):

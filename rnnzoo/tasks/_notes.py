@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnzoo.errors import InputError
 from rnnzoo.tasks import _midi
+from rnnzoo.tasks._files import beside
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._tensorflow import tf
 from rnnzoo.tasks._vectors import VectorInput
@@ -49,6 +50,10 @@ class NotesInput(VectorInput):
     def names_a_file(self, raw):
         """Whether a text is the name of a MIDI file, by its ending, there or not."""
         return Path(raw).suffix.lower() in _midi.SUFFIXES
+
+    def located(self, raw, folder):
+        """See `ImageInput`."""
+        return beside(raw, folder)
 
     def check(self, raw):
         """`raw` as a float32 array (timesteps, 88) of 0 and 1.

@@ -65,6 +65,8 @@ class Task:
         source: where the examples come from, and under which licence.
         learns: the names of what is taken from the examples, such as a vocabulary, and travels with the weights: of entries
             of the input's and the answer's descriptions.
+        learns_own: likewise, but of what is fixed for the task's own examples, and taken from those of a user alone, where
+            `open` was called before they are read.
         likelihood: where the probability of the answers that came is judged, of "each" for itself or of all of them
             "joined" into one text; else `None`.
         unit: what of an answer such a probability is of: a character, or a frame of music.
@@ -76,6 +78,7 @@ class Task:
     metric = "exact_match"
     source = "generated"
     learns = ()
+    learns_own = ()
     likelihood = None
     unit = "character"
     drawn = False
@@ -103,6 +106,10 @@ class Task:
 
     def recall(self, learned):
         """Takes what `learned` gave of a task with the same options."""
+
+    def open(self):
+        """Before a user's examples are read: takes for an answer whatever `learn` will learn from them (`learns_own`)."""
+        self.learns = self.learns_own or self.learns
 
     @property
     def learned(self):
@@ -245,15 +252,22 @@ def marked(pieces):
 
 
 def learned_labels(training, *others):
-    """The labels of a user's `Examples`, in order.
+    """The labels of a user's `Examples`, in order; texts, where not all of them are numbers.
 
     Raises:
         InputError: there is one alone.
     """
-    labels = sorted(set(training.answers).union(*(part.answers for part in others)))
+    labels = set(training.answers).union(*(part.answers for part in others))
+    labels = sorted(labels if len({*map(type, labels)}) == 1 else map(str, labels))
     if len(labels) < 2:
         raise InputError(f"every answer is '{labels[0]}'; expected at least two labels")
     return labels
+
+
+def learned_alphabet(training, *others):
+    """The characters of the answers of a user's `Examples`, in order, and how long the longest one is."""
+    answers = [answer for part in (training, *others) for answer in part.answers]
+    return "".join(sorted(set().union(*answers))), max(map(len, answers))
 
 
 def windows(examples, size, step):

@@ -8,7 +8,7 @@ from rnnzoo import data
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._constant import ConstantInput
 from rnnzoo.tasks._ngrams import Ngrams
-from rnnzoo.tasks._task import Examples, SplitTask
+from rnnzoo.tasks._task import Examples, SplitTask, learned_alphabet
 
 COMMIT = "988aa59e4d8fefa526d06f3b453ad116258398d4"
 NAMES = data.DataFile(
@@ -36,6 +36,7 @@ class BabyNames(SplitTask):
 
     description = "nothing -> a first name, letter by letter"
     source = "github.com/karpathy/makemore, MIT licence; names of the US social security administration"
+    learns_own = ("alphabet", "max_length")
     likelihood = "each"
     drawn = True
 
@@ -44,6 +45,20 @@ class BabyNames(SplitTask):
         self.input = ConstantInput("start", "the network, which writes names")
         self.answer = TextAnswer("name", "abcdefghijklmnopqrstuvwxyz", max_length=15)
         self.specimen = {"count": 20, "seed": 1}
+
+    def open(self):
+        """See `Task`."""
+        super().open()
+        self.answer = TextAnswer("name", "", 0, open=True)
+
+    def learn(self, training, *others):
+        """The characters of the names, and how long one is."""
+        self.answer = TextAnswer("name", *learned_alphabet(training, *others))
+
+    def recall(self, learned):
+        """See `Task`."""
+        self.learns = self.learns_own
+        self.answer = TextAnswer("name", learned["alphabet"], learned["max_length"])
 
     def samples(self):
         return self.raw_inputs()[:1]

@@ -55,6 +55,7 @@ class GesturePhases(Task):
     description = "frames of a Kinect, six points each -> the phase of a gesture that each frame is in"
     metric = "accuracy"
     folders = True
+    learns_own = ("labels",)
     source = (
         "gesture phase segmentation data set (Madeo, Lima and Peres 2013) as UCI distributes it, "
         "github.com/Znmangosteen/EMOexe; UCI's page is said to name CC BY 4.0, which was not confirmed"
@@ -80,7 +81,25 @@ class GesturePhases(Task):
             raise InputError(f"task_options: window={window}, step={step}, noise={noise}; expected at least 1, 1 and 0")
         self.window, self.step, self.noise = window, step, noise
         self.input = MovementInput("frames")
-        self.answer = FrameLabels("phases", PHASES, padding=PADDING)
+        self._label(PHASES)
+
+    def open(self):
+        """See `Task`."""
+        super().open()
+        self.answer = FrameLabels("phases", [], padding=PADDING, open=True)
+
+    def learn(self, training, *others):
+        """The phases of the examples."""
+        found = {label for part in (training, *others) for answer in part.answers for label in answer}
+        self._label(PHASES if found <= set(PHASES) else sorted(found))
+
+    def recall(self, learned):
+        """See `Task`."""
+        self.learns = self.learns_own
+        self._label(learned["labels"])
+
+    def _label(self, labels):
+        self.answer = FrameLabels("phases", labels, padding=PADDING)
 
     def train(self):
         return self.cut(self._videos(self.learned_from))

@@ -6,7 +6,7 @@ from rnnzoo import data
 from rnnzoo.tasks._next import NextCharacterAnswer
 from rnnzoo.tasks._ngrams import Ngrams
 from rnnzoo.tasks._open_text import OpenTextInput
-from rnnzoo.tasks._task import Examples, SplitTask
+from rnnzoo.tasks._task import Examples, SplitTask, learned_alphabet
 
 COMMIT = "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
 TEXT = data.DataFile(
@@ -40,13 +40,32 @@ class Shakespeare(SplitTask):
     description = "a text -> at each of its characters the one that comes next"
     metric = "accuracy"
     source = "github.com/karpathy/char-rnn, MIT licence; the plays are in the public domain"
+    learns_own = ("alphabet",)
     likelihood = "joined"
     drawn = True
 
     def __init__(self):
-        self.input = OpenTextInput("text", ALPHABET, "a text", "ROMEO:")
-        self.answer = NextCharacterAnswer("next", ALPHABET)
+        self._set(ALPHABET)
         self.specimen = {"prompt": "ROMEO:", "temperature": 0.8, "seed": 1}
+
+    def _set(self, alphabet):
+        self.input = OpenTextInput("text", alphabet, "a text", "ROMEO:")
+        self.answer = NextCharacterAnswer("next", alphabet)
+
+    def open(self):
+        """See `Task`."""
+        super().open()
+        self.answer = NextCharacterAnswer("next", "", open=True)
+
+    def learn(self, training, *others):
+        """The characters of the text."""
+        first = "".join(raw[:1] for raw in training.inputs[:1])
+        self._set("".join(sorted({*learned_alphabet(training, *others)[0], *first})))
+
+    def recall(self, learned):
+        """See `Task`."""
+        self.learns = self.learns_own
+        self._set(learned["alphabet"])
 
     def samples(self):
         return ["To be, or not to be", "My lord, I have", "ROMEO:"]
