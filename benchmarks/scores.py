@@ -1,6 +1,6 @@
 """Trains every preset with several seeds, ships the first seed's weights, and rewrites the cards and the README's tables.
 
-    python benchmarks/scores.py                      # every preset; over an hour on 2 cores
+    python benchmarks/scores.py                      # every preset; over six hours on 2 cores
     python benchmarks/scores.py digit-sum addition   # some of them
     python benchmarks/scores.py --runs runs/scores   # keeps the runs there: ended and called again, it goes on
     python benchmarks/scores.py --tables             # no training: cards and README from what is there

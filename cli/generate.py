@@ -7,8 +7,8 @@ import click
 from rnnzoo.cli._shared import as_json, force, json_text
 from rnnzoo.registry import load_preset
 
-# What music is written as, beside text.
-MUSIC = (".mid", ".midi", ".png", ".svg")
+# What music is written as, beside text, and the endings of text where it is music.
+MUSIC, NOTES = (".mid", ".midi", ".png", ".svg"), ("", ".txt", ".text", ".json")
 
 
 @click.command("generate")
@@ -45,11 +45,12 @@ def command(
     temperature = 0.0 if greedy else 1.0 if temperature is None else temperature
     options = {"prompt": prompt, "input": raw, "count": count, "length": length, "seed": seed}
     options |= {"temperature": temperature, "top_k": top_k, "top_p": top_p, "prompt_length": prompt_length}
-    if output is not None and not as_json and output.suffix.lower() in MUSIC and _music(preset, options, output, force):
-        return
     if output is not None:
+        if _music(preset, options, output, force, as_json):
+            return
         with fresh_output(output, force) as partial:
             partial.write_text(_whole(_generated(preset, options), prompt, as_json), encoding="utf-8")
+        click.echo(output)
         return
     try:
         if count == 1 and not as_json:
@@ -61,13 +62,22 @@ def command(
         raise click.exceptions.Exit(130) from None
 
 
-def _music(preset, options, output, force):
-    """Writes music as the file's ending says; `False` where the preset writes none."""
+def _music(preset, options, output, force, as_json):
+    """Writes music as the file's ending says; `False` where it says text.
+
+    Raises:
+        InputError: the ending is of what the preset does not write.
+    """
     import rnnzoo
     from rnnzoo.composing import check_music, is_music, save_music
 
-    zoo = rnnzoo.from_preset(preset)
-    if not is_music(zoo):
+    zoo, suffix = rnnzoo.from_preset(preset), output.suffix.lower()
+    if suffix in MUSIC and (as_json or not is_music(zoo)):
+        what = "JSON" if as_json else f"'{zoo.name}' writes text"
+        raise rnnzoo.InputError(f"{output}: {what}; expected a file such as {output.stem}.{'json' if as_json else 'txt'}")
+    if suffix not in MUSIC:
+        if is_music(zoo) and suffix not in NOTES:
+            raise rnnzoo.InputError(f"{output}: expected {', '.join(MUSIC)}, or .txt for notes as text")
         return False
     check_music(output)
     for path in save_music(rnnzoo.generate(zoo, **options), output, zoo, force=force):

@@ -1,5 +1,6 @@
 """What models write: answers letter by letter, and what comes after a beginning, drawn or the likeliest; music, too."""
 
+import itertools
 import math
 import numbers
 import shlex
@@ -77,8 +78,10 @@ def generate(
     options = (np.float32(temperature), np.int32(top_k), np.float32(top_p), np.int64(seed))
     begin, show = writer.begin(prompt, prompt_length), written or (lambda text: None)
     texts = [[begin] for _ in range(count)]
+    parts = writer.parts(begin, input, count, length, options)
+    first = [*itertools.islice(parts, 1)]  # what is wrong is told before anything is shown
     show(begin)
-    for characters in writer.parts(begin, input, count, length, options):
+    for characters in itertools.chain(first, parts):
         show(characters[0])
         for text, character in zip(texts, characters, strict=True):
             text.append(character)

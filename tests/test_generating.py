@@ -192,10 +192,15 @@ def test_the_command(tmp_path):
     as_json = json.loads(run(*drawn, "--count", "3", "--json").output)
     assert [found["text"] for found in as_json] == three.output.splitlines()
     file = tmp_path / "texts"
-    assert run(*drawn, "--count", "3", "-o", str(file)).output == "" and file.read_text() == three.output
+    assert run(*drawn, "--count", "3", "-o", str(file)).output == f"{file}\n" and file.read_text() == three.output
     again = run(*drawn, "-o", str(file))
     assert again.exit_code == 2 and "exists" in again.output and file.read_text() == three.output
     assert run(*drawn, "-o", str(file), "--force").exit_code == 0 and file.read_text() == one.output
+
+
+def test_a_prompt_that_is_wrong_is_not_shown():
+    done = run("baby-names", "--prompt", "Zoë")
+    assert done.exit_code == 2 and done.stdout == "" and "'Z' at position 1 of the prompt 'Zoë'" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -207,6 +212,12 @@ def test_the_command(tmp_path):
         (["number-spelling", "--input", "1", "--greedy", "--temperature", "1"], "not both"),
         (["number-spelling", "--input", "1", "--top-p", "2"], "top_p must be"),
         (["number-spelling", "--input", "1", "--count", "x"], "'x' is not a valid integer"),
+        (
+            ["number-spelling", "--input", "1", "-o", "a.MID"],
+            "'number-spelling' writes text; expected a file such as a.txt",
+        ),
+        (["number-spelling", "--input", "1", "--json", "-o", "a.png"], "a.png: JSON; expected a file such as a.json"),
+        (["chorales", "-o", "a.wav"], "a.wav: expected .mid, .midi, .png, .svg, or .txt for notes as text"),
     ],
 )
 def test_errors_of_the_command(arguments, message, tmp_path, monkeypatch):

@@ -161,8 +161,8 @@ BLANK = np.full((40, 40), 200, np.uint8)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (bomb(5000, 5000), "over 16,777,216 pixels"),
-        (bomb(10**5, 10**5), "over 16,777,216 pixels"),
+        (bomb(7100, 7100), "over 50,000,000 pixels"),
+        (bomb(10**5, 10**5), "over 50,000,000 pixels"),
         (bomb(28, 28), "damaged: "),
         (png(BLANK)[:-30], "damaged: "),
         (b"", "no picture of a known kind"),

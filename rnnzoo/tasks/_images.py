@@ -23,8 +23,8 @@ SCALE = np.float32(1 / 255)
 BOX, CENTRE = 20, 14
 # Of 255: what is less bright above its ground than this is no ink; and the share of the brightest ink that is ground still.
 BLANK, FAINT = 32, 0.15
-# Larger pictures are refused before they are unpacked, 4,096 x 4,096, and larger files before they are read.
-MOST_PIXELS, MOST_BYTES = 2**24, 2**26
+# Larger pictures, beyond what telephones take, are refused before they are unpacked, and larger files before they are read.
+MOST_PIXELS, MOST_BYTES = 50_000_000, 2**26
 # Those of Pillow's that are read; what starts other programs (EPS) is not among them.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"])
