@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cards import lower_is_better
 from rnnzoo.cli._shared import as_json, print_json, print_table
 from rnnzoo.errors import InputError
 from rnnzoo.registry import UNFINISHED, list_presets, load_preset
@@ -50,6 +49,8 @@ def command(pattern, runs, as_json):
 
 def _scored(row):
     """The metric and the score of a row as the table shows them: shares in per cent, all else in its own unit."""
+    from rnnzoo.cards import lower_is_better
+
     if row["score"] is None:
         return "", ""
     share = not lower_is_better(row["metric"]) and row["metric"] != "bleu"
