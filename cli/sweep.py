@@ -82,7 +82,7 @@ def command(preset, settings, valid, data, columns, skip_bad, as_json, **options
 
 def _print(found):
     from rnnzoo.cards import figure
-    from rnnzoo.sweeping._report import shown, train_line
+    from rnnzoo.sweeping._report import CARD, PLOTS, RESULTS, shown, train_line
 
     rows = [
         (
@@ -105,7 +105,8 @@ def _print(found):
         f"\nBest: trial {found.best['number']}, {shown(found.best)}, with the {better} {found.metric.replace('_', ' ')} on "
         f"validation data, {figure(found.best['value'])}"
     )
-    click.echo(f"Sweep: {found.path} (results.md, results.csv, plots)")
+    there = ", ".join(name for name in (CARD, RESULTS, PLOTS) if (found.path / name).exists())
+    click.echo(f"Sweep: {found.path} ({there})")
     click.echo(f"Train the best: {train_line(found)}")
 
 

@@ -581,6 +581,8 @@ def test_without_matplotlib_there_are_no_plots(plan, tmp_path, monkeypatch):
     found = rnnzoo.sweep("digit-sum", GRID[:1], output=tmp_path / "s", notice=lines.append)
     assert lines == ["no plots: drawing needs matplotlib: pip install 'rnnzoo[plot]'"]
     assert "plots/" not in (found.path / "results.md").read_text() and not (found.path / "plots").exists()
+    said = CliRunner().invoke(cli, ["sweep", "digit-sum", "--set", GRID[0], "-o", str(tmp_path / "s")]).stdout
+    assert f"Sweep: {tmp_path / 's'} (results.md, results.csv)\n" in said
 
 
 def test_without_optuna_one_line_names_the_extra(tmp_path, monkeypatch):
