@@ -70,8 +70,8 @@ def command(
 ):
     """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it.
 
-    Ctrl-C ends it after the current step; --resume RUN goes on with what was ended, by that or in any other way, to the same
-    weights, bit for bit.
+    Ctrl-C ends it after the current step, or epoch where that is short; --resume RUN goes on with what was ended, by that or
+    in any other way, to the same weights, bit for bit.
     """
     import rnnzoo
 

@@ -77,7 +77,8 @@ def train(
     and what a kill costs is a second or an epoch, whichever is longer. A run that is refused before it has begun leaves
     nothing.
 
-    While it trains in the main thread, Ctrl-C and SIGTERM end it after the current step; a second one ends it at once.
+    While it trains in the main thread, Ctrl-C and SIGTERM end it after the current step, or after the current epoch where
+    there are shorter ones before it that no checkpoint has yet: no finished epoch is lost. A second one ends it at once.
 
     With `workers`, each of them calls this with the same arguments but for `index`, in a process where TensorFlow was not at
     work before. Each takes its rows of every batch, and the weights are those of one process to within rounding; random

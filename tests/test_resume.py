@@ -354,6 +354,40 @@ def test_a_signal_ends_it_after_the_step(how, quick, tmp_path):
     assert run_state(tmp_path / "run") == (INTERRUPTED, 3, 4, None)
 
 
+def in_epoch(number, do):
+    """`recipes._epoch` that does something between the first steps of an epoch, and no more."""
+    from rnnzoo import recipes
+
+    whole = recipes._epoch
+
+    def epoch(epochs, recipe, task, done, between=None):
+        def called():
+            if done + 1 == number and not calls:
+                calls.append(do())
+            if between is not None:
+                between()
+
+        calls, epochs._epochs._steps_a_call = [], 1  # however fast the ones before it were
+        return whole(epochs, recipe, task, done, called)
+
+    return epoch
+
+
+@pytest.mark.parametrize("ends", [3, 1])
+def test_a_signal_within_an_epoch_loses_none_that_is_finished(ends, quick, whole, tmp_path, monkeypatch):
+    """Where the ones before it are in no checkpoint, it comes to its end; else it is ended after a step."""
+    from rnnzoo import recipes
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes, "_epoch", in_epoch(ends, lambda: signal.raise_signal(signal.SIGTERM)))
+        kept = ends if ends > 1 else 0
+        with pytest.raises(rnnzoo.RunInterrupted, match=f"interrupted after {kept} of 4 epochs"):
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    assert run_state(tmp_path / "run") == (INTERRUPTED, kept, 4, None)
+    rnnzoo.resume(tmp_path / "run")
+    assert bits(tmp_path / "run") == bits(whole)
+
+
 def test_a_second_signal_does_not_wait():
     with Stop() as stop:
         stop.check()

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -246,6 +247,30 @@ def test_a_streamed_run_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
     for a, b in zip(whole.model.get_weights(), run.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert run.metrics == whole.metrics
+
+
+def test_a_signal_within_an_epoch_loses_none_that_is_finished(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "STEPS", 2)
+    options = {"data": folder, "stream": True, "overrides": ["training.epochs=4", "training.round_weights=false"]}
+    whole, run, calls = rnnzoo.train("digit-sum", run_dir=tmp_path / "whole", **options), streamed.StreamedBatches.run, []
+
+    def signalled(self, loop, seed, between=None):
+        def called():
+            calls.append(seed)
+            if len(set(calls)) == 3 and calls.count(seed) == 1:
+                signal.raise_signal(signal.SIGINT)
+            return between()
+
+        run(self, loop, seed, called)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streamed.StreamedBatches, "run", signalled)
+        with pytest.raises(rnnzoo.RunInterrupted, match="interrupted after 3 of 4 epochs"):
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", **options)
+    assert len(set(calls)) == 3
+    resumed = rnnzoo.resume(tmp_path / "run")
+    for a, b in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_an_epoch_can_be_ended_in_between(folder, monkeypatch):

@@ -21,6 +21,7 @@ import pytest
 import rnnzoo
 from rnnzoo import meeting
 from rnnzoo._buckets import Plan, share_of
+from rnnzoo.checkpoints import SharedCheckpoints
 from rnnzoo.meeting import Meeting, parse_workers, workers_of_environment
 from rnnzoo.runs import INTERRUPTED, run_state
 
@@ -625,6 +626,39 @@ def test_ctrl_c_at_one_worker_ends_all(processes, tmp_path):
     )
     assert f"Stopped: interrupted after 2 of 6 epochs; go on with `rnnzoo train --resume {run} --work" in runs.errors(1)
     assert run_state(run)[:2] == (INTERRUPTED, 2)
+
+
+def test_workers_agree_whether_a_stop_waits_for_the_end_of_an_epoch(tmp_path):
+    """One that is asked to stop within an epoch ends all: at once, or where finished ones are not kept, after it."""
+
+    class Asked:
+        asked = False
+
+        def check(self):
+            if self.asked:
+                raise KeyboardInterrupt
+
+    addresses = parse_workers(free_addresses(2), 0)[0]
+    told = {0: [], 1: []}
+
+    def worker(index):
+        met, stop = Meeting.open(addresses, index), Asked()
+        kept = SharedCheckpoints(tmp_path if index == 0 else None, stop, told[index].append, met)
+        told[index] += [kept.due(), kept.check()]
+        stop.asked = index == 1
+        told[index] += [kept.check(), kept.due()]  # the epoch after it comes to its end, and is saved
+        try:
+            kept.check()
+        except (KeyboardInterrupt, rnnzoo.WorkerLost) as error:
+            told[index].append(type(error))
+        met.leave()
+
+    threads = [threading.Thread(target=worker, args=[index]) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert told == {0: [False, None, None, True, rnnzoo.WorkerLost], 1: [False, None, None, True, KeyboardInterrupt]}
 
 
 @pytest.mark.parametrize("what", ["preset", "data", "version"])
