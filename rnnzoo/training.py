@@ -306,6 +306,8 @@ def _go_on(work, preset, task, own, progress, notice, shared):
         with Stop() as stop:
             _tell(shared, {"run": str(work.run), "placing": work.placing})
             kept = _checkpoints(work.folder, stop, notice, shared)
+            if not work.placing and not work.new and kept.at is None:
+                notice(f"{work.run}: there is no checkpoint: it begins anew")
             if not work.placing:
                 logs = work.folder / LOGS if work.about["tensorboard"] else None
                 trained = _fit(shared, preset, task, own=own, logs=logs, progress=progress, kept=kept)

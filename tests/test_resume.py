@@ -577,6 +577,14 @@ def test_the_checkpoint_before_a_damaged_one_leads_to_the_same_bits(ended, whole
     assert bits(ended) == bits(whole) and len(notes) == 1
 
 
+def test_no_checkpoint_is_left(ended, whole):
+    """It is said that what was finished is lost; the bits are the same."""
+    notes = []
+    shutil.rmtree(ended / "unfinished" / "checkpoints")
+    rnnzoo.resume(ended, notice=notes.append)
+    assert notes == [f"{ended}: there is no checkpoint: it begins anew"] and bits(ended) == bits(whole)
+
+
 def test_no_checkpoint_is_whole(ended):
     for path in (ended / "unfinished" / "checkpoints").glob("*/*.index"):
         damage(path)

@@ -221,9 +221,22 @@ def test_who_is_waited_for_is_said(monkeypatch):
     addresses = free_addresses(2)
     threads = Threads(addresses, lambda mine: mine.exchange(0), [0], patience=0.6)
     assert f"waited 1 s for worker 1 ({addresses[1]})" in str(threads.join()[0])
-    assert threads.notices == [f"waiting for worker 1 ({addresses[1]})"]
+    assert threads.notices == [f"waiting for worker 1 ({addresses[1]}), for up to 1 s"]
     threads = Threads(addresses, lambda mine: mine.exchange(0), [1], patience=0.6)
     assert f"waited 1 s for the chief ({addresses[0]})" in str(threads.join()[1])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("host", ["nosuchhost.invalid", "no..name"])
+def test_a_name_that_is_not_known_is_said(host, index, monkeypatch):
+    monkeypatch.setattr(meeting, "NOTICED", 0.1)
+    mine, other = free_addresses(1)[0], f"{host}:4000"
+    threads = Threads([mine, other] if index == 0 else [other, mine], lambda mine: None, [index], patience=0.6)
+    who = "worker 1" if index == 0 else "the chief"
+    assert f"waited 1 s for {who} ({other})" in str(threads.join()[index])
+    waiting, unknown = threads.notices
+    assert waiting == f"waiting for {who} ({other}), for up to 1 s"
+    assert unknown.startswith(f"workers: the name {host} is not known here so far: ") and "\n" not in unknown
 
 
 def test_who_does_not_belong_is_sent_away():
