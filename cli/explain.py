@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rnnzoo.cli._by_hand import by_hand_json, print_by_hand
-from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture, print_json, print_table
+from rnnzoo.cli._shared import as_json, force, needs_output, note_unfinished, overrides, picture, print_json, print_table
 from rnnzoo.cli._trace_tables import print_trace, trace_json
 from rnnzoo.errors import InputError
 
@@ -65,6 +65,7 @@ def command(
         raise click.UsageError("--set goes with --gradients --untrained SEED: trained weights belong to their own recipe")
     import rnnzoo
 
+    note_unfinished(model)
     with rnnzoo.quiet_import():
         from rnnzoo import explaining
 
@@ -125,6 +126,7 @@ def _draw(kind, model, sample, gradients, output, force, answer, as_json):
         raise click.UsageError("--answer goes with a SAMPLE")
     import rnnzoo
 
+    note_unfinished(model)
     with rnnzoo.quiet_import():
         from rnnzoo import explaining
         from rnnzoo.building import load_model

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, json_text
-from rnnzoo.registry import load_preset
+from rnnzoo.cli._shared import as_json, force, json_text, with_weights
 
 # What music is written as, beside text.
 MUSIC = (".mid", ".midi", ".png", ".svg")
@@ -39,7 +38,7 @@ def command(
     """
     if greedy and temperature is not None:
         raise click.UsageError("give --greedy or --temperature, not both")
-    load_preset(preset).metadata()
+    with_weights(preset)
     from rnnzoo.files import fresh_output
 
     temperature = 0.0 if greedy else 1.0 if temperature is None else temperature

@@ -412,8 +412,8 @@ def _folder(name):
         return Path(text)
     if (Path(text) / UNFINISHED / STATE).is_file():
         raise InputError(
-            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it (in Python, "
-            f"from_preset('{Path(text) / UNFINISHED}') gives the weights of its last checkpoint)"
+            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it "
+            f"({Path(text) / UNFINISHED} has the weights of its last checkpoint)"
         )
     if Path(text).is_dir():
         raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")

@@ -296,6 +296,11 @@ def test_ctrl_c_resume_and_the_list_of_runs(call, tmp_path, monkeypatch):
     for command in ("predict", "info", "evaluate", "export", "train"):
         result = call(command, "runs/digit-sum-1", *["1294"][: command == "predict"], code=2)
         assert "not complete; `rnnzoo train --resume runs/digit-sum-1` goes on with it" in result.stderr
+    told = "Note: runs/digit-sum-1/unfinished: of a run that is not complete, as of its last checkpoint\n"
+    for arguments in (["predict", "", "1294"], ["explain", "", "12"], ["evaluate", ""], ["export", "", "--format", "keras"]):
+        arguments[1] = "runs/digit-sum-1/unfinished"
+        result = call(*arguments)
+        assert told in result.stderr and result.stdout
     assert "held_out" in call("train", "--resume", "runs/digit-sum-1").stdout
     assert json.loads(call("list", "--runs", "runs", "--json").stdout)[0]["state"] == "complete"
     weights = [(tmp_path / name / "model.weights.h5").read_bytes() for name in ("whole", "runs/digit-sum-1")]

@@ -459,7 +459,7 @@ def test_only_a_complete_run_is_served(ended, each_epoch):
     for call in (rnnzoo.from_preset, rnnzoo.evaluate, load_preset):
         with pytest.raises(rnnzoo.InputError, match=rf"not complete; `rnnzoo train --resume {run}` goes on") as error:
             call(run)
-        assert f"from_preset('{run}/unfinished') gives the weights of its last checkpoint" in str(error.value)
+        assert f"({run}/unfinished has the weights of its last checkpoint)" in str(error.value)
     with pytest.raises(
         rnnzoo.InputError, match=f"exists, a run that was interrupted; go on with `rnnzoo train --resume {run}`"
     ):
