@@ -119,8 +119,11 @@ class Checkpoints:
                 if not old.name.isdecimal() or int(old.name) not in checkpoint_numbers(self.folder)[-KEPT:]:
                     remove(old)
         except (tf.errors.OpError, OSError, InputError) as error:
-            then = f"; when it can be, go on with `{resume_line(self.folder.parent)}`" if self.epochs else ""
-            raise OSError(f"{path}: the checkpoint cannot be written: {_reason(error)}{then}") from None
+            run = self.folder.parent
+            if not self.epochs:  # of a run that has just begun nothing is left
+                raise OSError(f"{run}: no checkpoint can be written: {_reason(error)}") from None
+            what = f"{run}: the checkpoint after {number} epochs cannot be written: {_reason(error)}"
+            raise OSError(f"{what}; when it can be, go on with `{resume_line(run)}`") from None
         self.at, self._number = position, number
         self._saved = time.perf_counter()
         self._cost = self._saved - began

@@ -20,7 +20,7 @@ from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.recipes import check_shared, count_epochs, examples_sha256, fit
 from rnnzoo.registry import UNFINISHED, Preset, Source, load_preset, override
 from rnnzoo.results import versions, write_result
-from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, check_new, check_resumable, resume_line
+from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, check_new, check_resumable, result_of, resume_line
 from rnnzoo.stopping import Stop, Stopped
 from rnnzoo.streamed import StreamedExamples, is_streamed
 from rnnzoo.toml import dumps
@@ -313,7 +313,8 @@ def _go_on(work, preset, task, own, progress, notice, shared):
                 trained = _fit(shared, preset, task, own=own, logs=logs, progress=progress, kept=kept)
                 predictor = Predictor(trained.model, preset, task)
                 write_result(work, predictor, trained, kept, progress)
-            work.place()
+            with result_of(work.run):
+                work.place()
     except BaseException as error:
         epochs = kept.epochs if kept else 0
         line = _resume_line(work.run, shared)

@@ -606,14 +606,45 @@ def test_no_room_for_a_checkpoint(each_epoch, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.train.Checkpoint, "write", full)
     allowed = 0
-    with pytest.raises(OSError, match="000000: the checkpoint cannot be written: No space left on device"):
+    with pytest.raises(OSError, match=f"^{tmp_path}/nothing: no checkpoint can be written: No space left on device$"):
         rnnzoo.train("digit-sum", run_dir=tmp_path / "nothing", overrides=SHORT)
     assert not list(tmp_path.iterdir())  # it had not begun
     allowed = 4
-    with pytest.raises(OSError, match="000003: the checkpoint cannot be written: No space left on device") as error:
+    with pytest.raises(OSError, match="run: the checkpoint after 3 epochs cannot be written: No space left on de") as error:
         rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
     state = run_state(tmp_path / "run")
     assert state == (FAILED, 2, 4, str(error.value)) and f"rnnzoo train --resume {tmp_path}/run" in state.error
+
+
+def test_no_room_for_the_result(quick, tmp_path, monkeypatch):
+    """Nothing is trained again."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_saved_model", full)
+        line = (
+            f"^{tmp_path}/run: it is trained, and its result cannot be written: No space left on device; when it can be, go "
+        )
+        with pytest.raises(OSError, match=f"{line}on with `rnnzoo train --resume {tmp_path}/run`$") as error:
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    assert run_state(tmp_path / "run") == (FAILED, 4, 4, str(error.value))
+    rnnzoo.resume(tmp_path / "run", progress=at_epoch(4, interrupt))
+    assert run_state(tmp_path / "run").state == COMPLETE
+
+
+def test_no_room_for_a_copy_of_the_data(quick, tmp_path, monkeypatch):
+    data = tmp_path / "data.csv"
+    data.write_text("".join(f"{n},{n}\n" for n in range(10)))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.Path, "write_bytes", full)
+    with pytest.raises(OSError, match=f"^{tmp_path}/run: cannot be written: No space left on device$"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT, data=data)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_cannot_be_written(ended, tmp_path, monkeypatch):
