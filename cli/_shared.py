@@ -9,6 +9,17 @@ import click
 
 from rnnzoo.registry import STATE, load_preset
 
+
+class Named(click.Path):
+    """A path; the empty one, as of a shell's variable that is not set, would be the current folder."""
+
+    def convert(self, value, parameter, context):
+        if value == "":
+            self.fail("the name is empty; expected that of a file or folder", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+PATH = Named(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
@@ -41,7 +52,7 @@ def own_data(function):
     """`--data FILE` and how it is read: `--columns`, `--skip-bad`."""
     data = click.option(
         "--data",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Examples of your own: CSV, TSV or JSONL of inputs and answers, or what the preset reads (CoNLL columns); a "
         "folder or a pattern ('parts/*.csv') of such files; or a folder that `rnnzoo data pack` wrote.",
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, print_json, with_weights
+from rnnzoo.cli._shared import PATH, as_json, force, print_json, with_weights
 
 
 @click.command("export")
@@ -13,7 +13,7 @@ from rnnzoo.cli._shared import as_json, force, print_json, with_weights
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder to write (or NAME.onnx, NAME.tflite); ./PRESET if not given.",
 )
 @click.option("--timesteps", type=int, help="LiteRT: of a whole sequence; the longest training example's, at least 64.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, json_text, print_table, with_weights
+from rnnzoo.cli._shared import PATH, as_json, json_text, print_table, with_weights
 from rnnzoo.errors import InputError
 
 # So many answers are printed together, or fewer of so many characters: memory stays bounded.
@@ -26,7 +26,7 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 @click.command("predict")
 @click.argument("preset")
 @click.argument("samples", nargs=-1)
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Read samples from a file, one a line.")
+@click.option("--file", "file", type=PATH, help="Read samples from a file, one a line.")
 @click.option("--stream", is_flag=True, help="Each line is one timestep, answered at once; an empty line ends a sequence.")
 @as_json
 def command(preset, samples, file, stream, as_json):

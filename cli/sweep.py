@@ -1,11 +1,10 @@
 """`rnnzoo sweep`: many trials with other values, and the best of them."""
 
 import contextlib
-from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, needs_data, notice, own_data, print_json, print_table
+from rnnzoo.cli._shared import PATH, as_json, force, needs_data, notice, own_data, print_json, print_table
 
 # So many trials are shown at the end; the tables in the folder have all.
 SHOWN = 12
@@ -24,7 +23,7 @@ SHOWN = 12
 @click.option("--trials", type=click.IntRange(min=1), help="How many; every combination once if not given.")
 @click.option("--grid", is_flag=True, help="Every combination once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="How many trials at a time.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder; a new one under sweeps/ if not given.")
+@click.option("-o", "--output", type=PATH, help="The folder; a new one under sweeps/ if not given.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of what is drawn.")
 @click.option("--metric", help="What is compared, on validation data; the preset's own metric if not given; loss.")
 @click.option("--direction", type=click.Choice(["minimize", "maximize"]), help="What the metric's name says if not given.")

@@ -406,6 +406,8 @@ def check_size(arguments, where):
 
 def _folder(name):
     text = str(name)
+    if not text:
+        raise InputError("the name of the preset is empty; `rnnzoo list` shows them all")
     if not isinstance(name, Path) and _dashes(text) in list_presets():
         return presets_folder() / _dashes(text)
     if (Path(text) / PRESET).is_file():
