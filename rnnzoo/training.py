@@ -268,7 +268,7 @@ def _compare(meeting, facts):
     for index, theirs in enumerate(others, 1):
         for key, ours in chief.items():
             if theirs.get(key) != ours:
-                what, where = key.removesuffix("_version").replace("_", " "), meeting.named(index)
+                what, where = key.removesuffix("_version"), meeting.named(index)
                 raise InputError(f"workers are not alike: {what} is {theirs.get(key)} at {where}, and {ours} at the chief")
 
 

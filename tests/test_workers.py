@@ -679,7 +679,7 @@ def test_workers_that_are_not_alike(what, processes, tmp_path):
     runs, arguments = Runs(processes, tmp_path, 2), ["digit-sum", "-o", str(tmp_path / "run")]
     others, worker = [], {}
     if what == "preset":
-        others, line = ["--set", "training.epochs=3"], "training.epochs is 3 at worker 1"
+        others, line = ["--set", "training.learning_rate=0.5"], "training.learning_rate is 0.5 at worker 1"
     elif what == "version":
         worker, line = {"version": "0.0.1"}, "rnnzoo is 0.0.1 at worker 1"
     else:
