@@ -7,6 +7,19 @@ from pathlib import Path
 
 import click
 
+from rnnzoo.registry import STATE, load_preset
+
+
+class Named(click.Path):
+    """A path; the empty one, as of a shell's variable that is not set, would be the current folder."""
+
+    def convert(self, value, parameter, context):
+        if value == "":
+            self.fail("the name is empty; expected that of a file or folder", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+PATH = Named(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 
@@ -39,7 +52,7 @@ def own_data(function):
     """`--data FILE` and how it is read: `--columns`, `--skip-bad`."""
     data = click.option(
         "--data",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Examples of your own: CSV, TSV or JSONL of inputs and answers, or what the preset reads (CoNLL columns); a "
         "folder or a pattern ('parts/*.csv') of such files; or a folder that `rnnzoo data pack` wrote.",
     )
@@ -56,6 +69,26 @@ def needs_data(data, **options):
 def notice(line):
     """A line on standard error where something is not as it should be and the command goes on all the same."""
     click.echo(f"Note: {seen(line)}", err=True)
+
+
+def with_weights(preset):
+    """The preset of a name or folder, if it has trained weights; or `RUN/unfinished`, and then it is said what that is.
+
+    Raises:
+        InputError: it has none.
+    """
+    found = load_preset(preset)
+    if not note_unfinished(preset):
+        found.metadata()
+    return found
+
+
+def note_unfinished(preset):
+    """Whether a folder is that of a run that is not complete, which is said where it is so."""
+    there = (Path(preset) / STATE).is_file()
+    if there:
+        notice(f"{preset}: of a run that is not complete, as of its last checkpoint")
+    return there
 
 
 @contextlib.contextmanager

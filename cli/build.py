@@ -1,16 +1,14 @@
 """`rnnzoo build`: a model, untrained."""
 
-from pathlib import Path
-
 import click
 
-from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture, print_json, print_table
+from rnnzoo.cli._shared import PATH, as_json, force, needs_output, overrides, picture, print_json, print_table
 
 
 @click.command("build")
 @click.argument("name")
 @overrides("units=64")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Save it as FILE.keras, or draw FILE.png or .svg.")
+@click.option("-o", "--output", type=PATH, help="Save it as FILE.keras, or draw FILE.png or .svg.")
 @click.option("--draw", type=click.Choice(["folded", "unfolded"]), help="With -o: over time, not as a graph of layers.")
 @force
 @click.option("--seed", type=int, default=None, help="Seed of the initial weights.")

@@ -1,10 +1,8 @@
 """`rnnzoo data`: examples of one's own, packed."""
 
-from pathlib import Path
-
 import click
 
-from rnnzoo.cli._shared import as_json, columns_option, force, notice, print_json, skip_bad_option
+from rnnzoo.cli._shared import PATH, as_json, columns_option, force, notice, print_json, skip_bad_option
 from rnnzoo.registry import load_preset
 
 
@@ -15,8 +13,8 @@ def command():
 
 @command.command("pack")
 @click.argument("preset")
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder of shards to write.")
+@click.argument("data", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The folder of shards to write.")
 @click.option("--shards", "count", type=click.IntRange(1, 1024), default=16, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Which shard an example is put into; 0.")
 @columns_option

@@ -2,7 +2,7 @@
 
 import click
 
-from rnnzoo.cli._shared import as_json, needs_data, notice, own_data, print_json, print_metrics, progress_bar
+from rnnzoo.cli._shared import as_json, needs_data, notice, own_data, print_json, print_metrics, progress_bar, with_weights
 
 
 @click.command("evaluate")
@@ -11,10 +11,8 @@ from rnnzoo.cli._shared import as_json, needs_data, notice, own_data, print_json
 @as_json
 def command(preset, data, columns, skip_bad, as_json):
     """Score the trained weights of a PRESET (or a run's folder) on its test sets, or on your own --data."""
-    from rnnzoo.registry import load_preset
-
     needs_data(data, columns=columns, skip_bad=skip_bad)
-    load_preset(preset).metadata()
+    with_weights(preset)
     import rnnzoo
 
     with progress_bar() as progress:

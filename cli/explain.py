@@ -5,7 +5,17 @@ from pathlib import Path
 import click
 
 from rnnzoo.cli._by_hand import by_hand_json, print_by_hand
-from rnnzoo.cli._shared import as_json, force, needs_output, overrides, picture, print_json, print_table
+from rnnzoo.cli._shared import (
+    PATH,
+    as_json,
+    force,
+    needs_output,
+    note_unfinished,
+    overrides,
+    picture,
+    print_json,
+    print_table,
+)
 from rnnzoo.cli._trace_tables import print_trace, trace_json
 from rnnzoo.errors import InputError
 
@@ -20,7 +30,7 @@ LONG = 1000
 @click.option("--untrained", "seed", type=click.IntRange(0), metavar="SEED", help="With --gradients: of initial weights.")
 @overrides("model.activation=tanh with --untrained")
 @click.option("--examples", type=click.IntRange(1), default=64, show_default=True, help="With --gradients: how many.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="With --gradients or --draw: draw FILE.png or .svg.")
+@click.option("-o", "--output", type=PATH, help="With --gradients or --draw: draw FILE.png or .svg.")
 @click.option(
     "--draw", type=click.Choice(["folded", "unfolded", "states"]), help="With -o: the network over time, or a heat map."
 )
@@ -29,7 +39,7 @@ LONG = 1000
 @click.option("--loss", help="Of a .keras file, the name of a Keras loss; else the one that it was compiled with.")
 @click.option("--units", "shown", type=click.IntRange(1), default=3, show_default=True, help="Units shown of each vector.")
 @click.option("--steps", type=click.IntRange(2), default=24, show_default=True, help="Timesteps shown of each layer.")
-@click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page that shows every step to FILE.html.")
+@click.option("--html", "page", type=PATH, help="Write a page that shows every step to FILE.html.")
 @as_json
 def command(
     model, sample, gradients, seed, overrides, examples, output, draw, force, answer, loss, shown, steps, page, as_json
@@ -65,6 +75,7 @@ def command(
         raise click.UsageError("--set goes with --gradients --untrained SEED: trained weights belong to their own recipe")
     import rnnzoo
 
+    note_unfinished(model)
     with rnnzoo.quiet_import():
         from rnnzoo import explaining
 
@@ -125,6 +136,7 @@ def _draw(kind, model, sample, gradients, output, force, answer, as_json):
         raise click.UsageError("--answer goes with a SAMPLE")
     import rnnzoo
 
+    note_unfinished(model)
     with rnnzoo.quiet_import():
         from rnnzoo import explaining
         from rnnzoo.building import load_model

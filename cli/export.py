@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, print_json
-from rnnzoo.registry import load_preset
+from rnnzoo.cli._shared import PATH, as_json, force, print_json, with_weights
 
 
 @click.command("export")
@@ -14,7 +13,7 @@ from rnnzoo.registry import load_preset
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder to write (or NAME.onnx, NAME.tflite); ./PRESET if not given.",
 )
 @click.option("--timesteps", type=int, help="LiteRT: of a whole sequence; the longest training example's, at least 64.")
@@ -32,8 +31,7 @@ def command(preset, format, output, timesteps, int8, tolerance, force, as_json):
     What was written is asked in a process that has nothing but what runs it. Where its outputs or answers are not those of
     the Keras model, nothing is left and the exit code is 1.
     """
-    loaded = load_preset(preset)
-    loaded.metadata()
+    loaded = with_weights(preset)
     import rnnzoo
 
     path, verified = Path(loaded.name) if output is None else output, []

@@ -1,11 +1,8 @@
 """`rnnzoo generate`: text or music that a preset writes."""
 
-from pathlib import Path
-
 import click
 
-from rnnzoo.cli._shared import as_json, force, json_text
-from rnnzoo.registry import load_preset
+from rnnzoo.cli._shared import PATH, as_json, force, json_text, with_weights
 
 # What music is written as, beside text, and the endings of text where it is music.
 MUSIC, NOTES = (".mid", ".midi", ".png", ".svg"), ("", ".txt", ".text", ".json")
@@ -23,7 +20,7 @@ MUSIC, NOTES = (".mid", ".midi", ".png", ".svg"), ("", ".txt", ".text", ".json")
 @click.option("--top-k", type=int, default=0, help="Draw from so many of the likeliest characters.")
 @click.option("--top-p", type=float, default=1.0, help="Draw from the fewest likeliest that have this probability together.")
 @click.option("--seed", type=int, help="The same seed writes the same again.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file; of music, .mid, .png or .svg.")
+@click.option("-o", "--output", type=PATH, help="Write to a file; of music, .mid, .png or .svg.")
 @force
 @as_json
 def command(
@@ -39,7 +36,7 @@ def command(
     """
     if greedy and temperature is not None:
         raise click.UsageError("give --greedy or --temperature, not both")
-    load_preset(preset).metadata()
+    with_weights(preset)
     from rnnzoo.files import fresh_output
 
     temperature = 0.0 if greedy else 1.0 if temperature is None else temperature

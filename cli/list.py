@@ -1,19 +1,21 @@
 """`rnnzoo list`: every preset."""
 
 import fnmatch
-from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, print_json, print_table
+from rnnzoo.cli._shared import PATH, as_json, print_json, print_table
 from rnnzoo.errors import InputError
 from rnnzoo.registry import UNFINISHED, list_presets, load_preset
 from rnnzoo.runs import COMPLETE, run_state
 
+# So many characters of why a run failed are in the table; --json has them all.
+LONG = 100
+
 
 @click.command("list")
 @click.argument("pattern", default="*")
-@click.option("--runs", metavar="DIR", type=click.Path(path_type=Path), help="List the runs in a folder and how they stand.")
+@click.option("--runs", metavar="DIR", type=PATH, help="List the runs in a folder and how they stand.")
 @as_json
 def command(pattern, runs, as_json):
     """List the presets (that match PATTERN, such as 'digit-*'), or the runs in a folder.
@@ -74,7 +76,7 @@ def _list_runs(folder, pattern, as_json):
                 row["state"],
                 "" if row["epochs"] is None else f"{row['epochs']}/{row['of_epochs']}",
                 *_scored(row),
-                row["error"],
+                row["error"] if row["error"] is None or len(row["error"]) <= LONG else f"{row['error'][: LONG - 1]}…",
             ]
             for row in rows
         ],

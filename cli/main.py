@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import rnnzoo
+from rnnzoo.files import NotWritten
 
 # So many characters of an error are shown at the most: what is wrong may be a whole file.
 LONG = 1000
@@ -74,6 +75,8 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # Click ends quietly when the reader of a pipe has gone
                 raise
+            if error.strerror and not isinstance(error, NotWritten):  # without the number
+                error = ": ".join(map(str, filter(None, [error.filename, error.strerror])))
             raise Failure(error) from None
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, json_text, print_table
+from rnnzoo.cli._shared import PATH, as_json, json_text, print_table, with_weights
 from rnnzoo.errors import InputError
-from rnnzoo.registry import load_preset
 
 # So many answers are printed together, or fewer of so many characters: memory stays bounded.
 BLOCK, BLOCK_CHARACTERS = 8192, 2**22
@@ -27,7 +26,7 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 @click.command("predict")
 @click.argument("preset")
 @click.argument("samples", nargs=-1)
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Read samples from a file, one a line.")
+@click.option("--file", "file", type=PATH, help="Read samples from a file, one a line.")
 @click.option("--stream", is_flag=True, help="Each line is one timestep, answered at once; an empty line ends a sequence.")
 @as_json
 def command(preset, samples, file, stream, as_json):
@@ -43,7 +42,7 @@ def command(preset, samples, file, stream, as_json):
     empty line ends the sequence, is answered by an empty line, and the next line begins a new one. At a wrong line the
     command stops with exit code 2. Models that need the whole sequence, in both directions for one, cannot stream.
     """
-    load_preset(preset).metadata()
+    with_weights(preset)
     check_samples(samples, file)
     if stream:
         if len(samples) > 1:

@@ -1,16 +1,14 @@
 """`rnnzoo run`: answers from an exported model, without TensorFlow."""
 
-from pathlib import Path
-
 import click
 
-from rnnzoo.cli._shared import as_json
+from rnnzoo.cli._shared import PATH, as_json
 
 
 @click.command("run")
-@click.argument("export", type=click.Path(path_type=Path))
+@click.argument("export", type=PATH)
 @click.argument("samples", nargs=-1)
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Read samples from a file, one a line.")
+@click.option("--file", "file", type=PATH, help="Read samples from a file, one a line.")
 @as_json
 def command(export, samples, file, as_json):
     """Answer SAMPLES with an EXPORT: a folder or a file that `rnnzoo export --format onnx` wrote.

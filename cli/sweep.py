@@ -1,11 +1,10 @@
 """`rnnzoo sweep`: many trials with other values, and the best of them."""
 
 import contextlib
-from pathlib import Path
 
 import click
 
-from rnnzoo.cli._shared import as_json, force, needs_data, notice, own_data, print_json, print_table
+from rnnzoo.cli._shared import PATH, as_json, force, needs_data, notice, own_data, print_json, print_table
 
 # So many trials are shown at the end; the tables in the folder have all.
 SHOWN = 12
@@ -24,7 +23,7 @@ SHOWN = 12
 @click.option("--trials", type=click.IntRange(min=1), help="How many; every combination once if not given.")
 @click.option("--grid", is_flag=True, help="Every combination once.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="How many trials at a time.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder; a new one under sweeps/ if not given.")
+@click.option("-o", "--output", type=PATH, help="The folder; a new one under sweeps/ if not given.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of what is drawn.")
 @click.option("--metric", help="What is compared, on validation data; the preset's own metric if not given; loss.")
 @click.option("--direction", type=click.Choice(["minimize", "maximize"]), help="What the metric's name says if not given.")
@@ -82,7 +81,7 @@ def command(preset, settings, valid, data, columns, skip_bad, as_json, **options
 
 def _print(found):
     from rnnzoo.cards import figure
-    from rnnzoo.sweeping._report import shown, train_line
+    from rnnzoo.sweeping._report import CARD, PLOTS, RESULTS, shown, train_line
 
     rows = [
         (
@@ -105,7 +104,8 @@ def _print(found):
         f"\nBest: trial {found.best['number']}, {shown(found.best)}, with the {better} {found.metric.replace('_', ' ')} on "
         f"validation data, {figure(found.best['value'])}"
     )
-    click.echo(f"Sweep: {found.path} (results.md, results.csv, plots)")
+    there = ", ".join(name for name in (CARD, RESULTS, PLOTS) if (found.path / name).exists())
+    click.echo(f"Sweep: {found.path} ({there})")
     click.echo(f"Train the best: {train_line(found)}")
 
 

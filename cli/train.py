@@ -1,11 +1,10 @@
 """`rnnzoo train`: from a recipe to a run folder."""
 
-from pathlib import Path
-
 import click
 
 from rnnzoo.cli._by_hand import print_by_hand
 from rnnzoo.cli._shared import (
+    PATH,
     as_json,
     force,
     needs_data,
@@ -38,8 +37,8 @@ from rnnzoo.runs import check_resumable
     default=None,
     help="Read --data from its files in every epoch, so that it need not fit into memory; where it is large if not given.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The run folder; a new one under runs/ if not given.")
-@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run that was interrupted.")
+@click.option("-o", "--output", type=PATH, help="The run folder; a new one under runs/ if not given.")
+@click.option("--resume", metavar="RUN", type=PATH, help="Go on with a run that was interrupted.")
 @force
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run folder.")
 @click.option(
@@ -70,8 +69,8 @@ def command(
 ):
     """Train a PRESET, score it on held-out data, write a run folder, and export a SavedModel into it.
 
-    Ctrl-C ends it after the current step; --resume RUN goes on with what was ended, by that or in any other way, to the same
-    weights, bit for bit.
+    Ctrl-C ends it after the current step, or epoch where that is short; --resume RUN goes on with what was ended, by that or
+    in any other way, to the same weights, bit for bit.
     """
     import rnnzoo
 

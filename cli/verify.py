@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from rnnzoo.cli._shared import as_json, print_json, print_table
+from rnnzoo.cli._shared import Named, as_json, print_json, print_table
 
 
 @click.command("verify")
-@click.argument("source")
+@click.argument("source", type=Named())
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs drawn for a preset or a run.")
 @as_json
 def command(source, seed, as_json):

@@ -198,11 +198,12 @@ def load_trained(preset):
     """The model of a preset with its trained weights, or of `RUN/unfinished` with those of the last checkpoint.
 
     Raises:
-        InputError: the weights are missing, altered (checksum), of another recipe or of another shape.
+        InputError: the weights are missing, altered (checksum), of another recipe or of another shape, or not finite.
     """
     if (preset.folder / STATE).is_file():
         model = build(preset)
         restore_last(preset.folder, model)
+        _check_finite(model, preset.folder)
         return model
     metadata = preset.metadata()
     path = preset.folder / WEIGHTS
@@ -226,7 +227,16 @@ def load_trained(preset):
             model.load_weights(path)
     except Exception as error:  # what a damaged file raises is anything
         raise InputError(f"{path}: the weights do not fit the model: {first_line(error)}") from None
+    _check_finite(model, path)
     return model
+
+
+def _check_finite(model, path):
+    """Refuses weights that answer with whatever comes of what is no number."""
+    for variable in model.variables:
+        if not np.isfinite(variable.numpy()).all():
+            what = f"damaged ({short_path(variable)} is not finite)"
+            raise InputError(f"{path}: {what}; train again or restore it")
 
 
 def save_weights(model, path, storage="float32"):

@@ -55,7 +55,7 @@ class Checkpoints:
 
     def __init__(self, folder=None, stop=None, notice=lambda line: None):
         self.folder, self.stop, self.at = folder, stop, None
-        self._number, self._cost = None, 0.0
+        self._number, self._cost, self._unsaved = None, 0.0, False
         if folder is not None:
             self._number, self.at, damaged = _newest(folder)
             for path, what in damaged:
@@ -75,8 +75,11 @@ class Checkpoints:
         return self._number or 0
 
     def check(self):
-        """Raises `Stopped` where a stop was asked for."""
-        if self.stop is not None:
+        """Raises `Stopped` where a stop was asked for, unless finished epochs would be lost.
+
+        Then the epoch that runs, as short as they were, comes to its end first, and all of them are saved.
+        """
+        if self.stop is not None and not self._unsaved:
             self.stop.check()
 
     def position(self, depth):
@@ -84,7 +87,12 @@ class Checkpoints:
         return self.at if self.at and self.at.depth == depth else None
 
     def due(self, at_any_rate=False):
-        """Whether to save now: at any rate, because a stop was asked for, or because it is time."""
+        """Whether to save now, after an epoch: at any rate, because a stop was asked for, or because it is time."""
+        due = self._due(at_any_rate)
+        self._unsaved = not due
+        return due
+
+    def _due(self, at_any_rate):
         if self.folder is None:
             return at_any_rate
         waited = time.perf_counter() - self._saved
@@ -111,8 +119,11 @@ class Checkpoints:
                 if not old.name.isdecimal() or int(old.name) not in checkpoint_numbers(self.folder)[-KEPT:]:
                     remove(old)
         except (tf.errors.OpError, OSError, InputError) as error:
-            then = f"; when it can be, go on with `{resume_line(self.folder.parent)}`" if self.epochs else ""
-            raise OSError(f"{path}: the checkpoint cannot be written: {_reason(error)}{then}") from None
+            run = self.folder.parent
+            if not self.epochs:  # of a run that has just begun nothing is left
+                raise OSError(f"{run}: no checkpoint can be written: {_reason(error)}") from None
+            what = f"{run}: the checkpoint after {number} epochs cannot be written: {_reason(error)}"
+            raise OSError(f"{what}; when it can be, go on with `{resume_line(run)}`") from None
         self.at, self._number = position, number
         self._saved = time.perf_counter()
         self._cost = self._saved - began
@@ -156,11 +167,11 @@ class SharedCheckpoints(Checkpoints):
             return
         asked = self._meeting.exchange(self.stop.asked)
         super().check()
-        if any(asked):
+        if any(asked) and not self._unsaved:  # which all agree on
             raise WorkerLost(f"{self._meeting.named(asked.index(True))} was interrupted")
 
-    def due(self, at_any_rate=False):
-        due, asked = zip(*self._meeting.exchange([super().due(at_any_rate), self.stop.asked]), strict=True)
+    def _due(self, at_any_rate):
+        due, asked = zip(*self._meeting.exchange([super()._due(at_any_rate), self.stop.asked]), strict=True)
         return due[0] or any(asked)
 
     def save(self, model, optimizer, position):

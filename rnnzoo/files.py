@@ -1,13 +1,48 @@
 """Outputs that are whole or absent: written under a temporary name, synced, then renamed. And what files are there."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
 import shutil
 from pathlib import Path
 
-from rnnzoo.errors import InputError
+from rnnzoo.errors import InputError, RnnzooError
+
+# What writing ends with where there is no room; whoever notices it may not know the file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NotWritten(OSError):
+    """An output could not be written; its text is one line that says which and why, without temporary names."""
+
+    def __str__(self):
+        return f"{self.filename}: cannot be written: {self.strerror}"
+
+
+def not_written(error, *places):
+    """What the system said where an error is one of writing: there was no room, or a path in one of the places is named.
+
+    Args:
+        error: any exception; libraries have errors of their own for what the system says, and its words in them.
+        places: paths that are written to.
+
+    Returns:
+        An error number and its text, or `None`.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number not in FULL:
+        number = next((full for full in FULL if os.strerror(full) in str(error)), number)
+    names = [Path(os.fsdecode(name)) for name in _names(error)]
+    if number in FULL or any(name.is_relative_to(place) for name in names for place in places):
+        return number, os.strerror(number) if number else str(error)
+    return None
+
+
+def _names(error):
+    names = (getattr(error, "filename", None), getattr(error, "filename2", None))
+    return [name for name in names if isinstance(name, str | bytes | os.PathLike)]
 
 
 def refuse_existing(path, force, marker=None):
@@ -17,7 +52,8 @@ def refuse_existing(path, force, marker=None):
     if not force:
         raise InputError(f"{path}: exists; give another output, or --force to replace it")
     if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).exists()):
-        raise InputError(f"{path}: a folder that rnnzoo did not write (it holds no {marker}) is not replaced")
+        why = f"that rnnzoo did not write (it holds no {marker})" if marker else "in the place of a file"
+        raise InputError(f"{path}: a folder {why} is not replaced")
 
 
 @contextlib.contextmanager
@@ -30,6 +66,7 @@ def fresh_output(path, force=False, marker=None, folder=False):
 
     Raises:
         InputError: `path` exists and may not be replaced, or its parent cannot be written.
+        NotWritten: there is no room, or it cannot be written for another reason.
     """
     path = Path(path)
     refuse_existing(path, force, marker)
@@ -44,10 +81,12 @@ def fresh_output(path, force=False, marker=None, folder=False):
         if folder:
             partial.mkdir()
     except OSError as error:
+        if error.errno in FULL:
+            raise NotWritten(error.errno, error.strerror, str(path)) from None
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    old = path.parent / f".{path.name}.{os.getpid()}.replaced"
     try:
         yield partial
-        old = path.parent / f".{path.name}.{os.getpid()}.replaced"
         refuse_existing(path, force, marker)
         sync(partial)
         if path.is_symlink() or path.is_dir() or partial.is_dir():
@@ -59,10 +98,14 @@ def fresh_output(path, force=False, marker=None, folder=False):
             os.replace(partial, path)  # at once: one of the two is there at any moment
         for folder in (path.parent, *(parent.parent for parent in made)):
             sync_entries(folder)
-    except OSError as error:
-        if error.filename is None and error.errno is not None:  # a full disk is noticed where nobody knows a name
-            raise OSError(error.errno, error.strerror, str(path)) from None
+    except RnnzooError as error:
+        error.args = (str(error).replace(str(partial), str(path)),)
         raise
+    except Exception as error:
+        reason = not_written(error, partial, old)
+        if reason is None:
+            raise
+        raise NotWritten(*reason, str(path)) from None
     finally:
         remove(partial)
         if not path.exists():

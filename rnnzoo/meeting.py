@@ -150,7 +150,7 @@ class Meeting:
             InputError: this one's port is taken, the chief has other workers, or somebody does not come.
         """
         patience = PATIENCE if patience is None else patience
-        wait = _Wait(notice, check, patience)
+        wait = _Wait(notice, check, patience, addresses)
         hello = {"protocol": PROTOCOL, "index": index, "workers": [name(address) for address in addresses]}
         with _listen(addresses[index]) as listener:
             if index == 0:
@@ -340,11 +340,11 @@ class _Link:
 
 
 class _Wait:
-    """Waiting for others: who is waited for is said once in a while, and not for ever."""
+    """Waiting for others: who is waited for is said once, and for how long, and whose name is not known."""
 
-    def __init__(self, notice, check, patience):
-        self.notice, self.check, self.patience = notice, check, patience
-        self._began, self._said = time.monotonic(), {}
+    def __init__(self, notice, check, patience, addresses=()):
+        self.notice, self.check, self.patience, self.addresses = notice, check, patience, addresses
+        self._began, self._said = time.monotonic(), set()
 
     def tick(self, who):
         """Called several times a second with who is waited for."""
@@ -355,8 +355,14 @@ class _Wait:
                 f"waited {waited:.0f} s for {who}; start each worker with the same --workers and its own --index"
             )
         if waited > NOTICED and who not in self._said:
-            self._said[who] = True
-            self.notice(f"waiting for {who}")
+            self.notice(f"waiting for {who}, for up to {self.patience:.0f} s")
+            for host in () if self._said else dict.fromkeys(host for host, _ in self.addresses):
+                try:
+                    socket.getaddrinfo(host, None)
+                except (OSError, UnicodeError) as error:  # not the end: on a cluster it may be known in a while
+                    reason = getattr(error, "strerror", None) or error
+                    self.notice(f"workers: the name {host} is not known here so far: {reason}")
+            self._said.add(who)
 
 
 def _listen(address):
@@ -433,7 +439,7 @@ def _come(addresses, hello, wait):
         wait.tick(chief)
         try:
             link = _Link(socket.create_connection(addresses[0], timeout=HELLO_SECONDS))
-        except OSError:
+        except (OSError, UnicodeError):  # the latter of names that cannot be any
             time.sleep(0.25)
             continue
         try:

@@ -26,6 +26,7 @@ UNFINISHED, STATE = "unfinished", "state.json"
 NAME = r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$"
 # What a recipe and a model may have at the most; more is a slip, or meant to do harm.
 EPOCHS, BATCH, SIZE, LAYERS, PARAMETERS = 10**7, 2**20, 2**20, 256, 2**28
+_FORMS = {NAME: "expected one line without / and \\ that does not begin with a dot"}
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -412,14 +413,16 @@ def check_size(arguments, where):
 
 def _folder(name):
     text = str(name)
+    if not text:
+        raise InputError("the name of the preset is empty; `rnnzoo list` shows them all")
     if not isinstance(name, Path) and _dashes(text) in list_presets():
         return presets_folder() / _dashes(text)
     if (Path(text) / PRESET).is_file():
         return Path(text)
     if (Path(text) / UNFINISHED / STATE).is_file():
         raise InputError(
-            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it (in Python, "
-            f"from_preset('{Path(text) / UNFINISHED}') gives the weights of its last checkpoint)"
+            f"{text}: a run that is not complete; `rnnzoo train --resume {shlex.quote(text)}` goes on with it "
+            f"({Path(text) / UNFINISHED} has the weights of its last checkpoint)"
         )
     if Path(text).is_dir():
         raise InputError(f"{Path(text) / PRESET}: missing; the folder is no preset and no training run")
@@ -490,6 +493,8 @@ def _first_error(error, schema, table=None):
     key = ".".join([*([table] if table else []), *where])
     if first["type"] != "extra_forbidden":
         text = first["msg"][:1].lower() + first["msg"][1:]
+        if first["type"] == "string_pattern_mismatch":  # nobody reads those
+            text = _FORMS.get(first["ctx"]["pattern"], "is not of the form that is expected")
         given = "" if first["type"] == "missing" else f", not {_short(first['input'])}"
         return f"{key}: {text.removeprefix('input ')}{given}"
     for part in filter(schema.model_fields.__contains__, where[:-1]):  # the others are keys of a dict

@@ -16,7 +16,7 @@ from rnnzoo.exporting import write_saved_model
 from rnnzoo.files import fresh_output, remove, sha256
 from rnnzoo.generating import specimen
 from rnnzoo.registry import CARD, HISTORY, LEARNED, METADATA, PRESET, WEIGHTS
-from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum
+from rnnzoo.runs import LOGS, RESULT, SAVED_MODEL, checksum, result_of
 from rnnzoo.tasks._task import marked, plain
 
 
@@ -38,7 +38,6 @@ def write_result(work, predictor, trained, kept, progress):
     Raises:
         OSError: it cannot be written; nothing is.
     """
-    preset = predictor.preset
 
     def scored(name, done, total):
         progress(f"scoring {name}", done, total, {})
@@ -46,6 +45,12 @@ def write_result(work, predictor, trained, kept, progress):
 
     metrics = evaluate(predictor, progress=scored)
     remove(work.folder / RESULT)  # of a run that was ended here
+    with result_of(work.run):
+        _write(work, predictor, trained, metrics, kept, progress)
+
+
+def _write(work, predictor, trained, metrics, kept, progress):
+    preset = predictor.preset
     try:
         with fresh_output(work.folder / RESULT, folder=True) as folder:
             for name in (PRESET, LEARNED):
@@ -66,8 +71,7 @@ def write_result(work, predictor, trained, kept, progress):
             (folder / CARD).write_text(card(preset, metadata), encoding="utf-8")
             (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     except tf.errors.OpError as error:
-        reason = first_line(error.message)
-        raise OSError(f"{work.folder / RESULT}: cannot be written: {reason}") from None
+        raise OSError(first_line(error.message)) from None
 
 
 def _metadata(predictor, trained, metrics, data, folder):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rnnzoo.bounded import JSON_BYTES, from_json, regular
 from rnnzoo.errors import InputError
-from rnnzoo.files import fresh_output, matching, remove, sha256, sha256_of, sync_entries
+from rnnzoo.files import fresh_output, matching, not_written, remove, sha256, sha256_of, sync_entries
 from rnnzoo.locking import locked, take_lock
 from rnnzoo.registry import (
     CARD,
@@ -110,6 +110,16 @@ def checkpoint_numbers(unfinished):
 def resume_line(folder):
     """The command that goes on with a run."""
     return f"rnnzoo train --resume {shlex.quote(str(folder))}"
+
+
+@contextlib.contextmanager
+def result_of(run):
+    """What is inside writes what a run leaves once it is trained; where it cannot be written, it is said how to go on."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{run}: it is trained, and its result cannot be written: {error.strerror or error}"
+        raise OSError(f"{what}; when it can be, go on with `{resume_line(run)}`") from None
 
 
 @functools.cache
@@ -354,6 +364,8 @@ def _copy(path, copy):
         else:
             copy.write_bytes(path.read_bytes())
     except (OSError, shutil.Error) as error:
+        if not_written(error, copy):
+            raise
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 

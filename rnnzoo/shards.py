@@ -7,6 +7,7 @@ are read, too.
 """
 
 import contextlib
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -102,7 +103,7 @@ def rows(path):
     """The rows of a shard: (where, input, answer), or (where, None, None, what is wrong).
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or holds more or fewer examples than a `shards.json` beside it says.
     """
     import tensorflow as tf
 
@@ -116,10 +117,26 @@ def rows(path):
             reason = str(error.message).strip().splitlines()[0]
             raise InputError(f"{path}: damaged after record {record - 1}, example {number}: {reason}") from None
         if found is None:
+            said = _said(Path(path))
+            if said not in (None, number):
+                raise InputError(f"{path}: {number:,} examples, and {MANIFEST} says {said:,}; pack the examples again")
             return
         for one in _examples(found, f"{path}, record {record}"):
             number += 1
             yield f"{path}, example {number}", *one
+
+
+def _said(path):
+    """How many examples the `shards.json` beside a shard says that it has; `None` where it says nothing of it."""
+    try:
+        return _counts(path.parent, (path.parent / MANIFEST).stat().st_mtime_ns).get(path.name)
+    except (OSError, InputError):  # shards may be read one by one, without it
+        return None
+
+
+@functools.lru_cache(maxsize=4)
+def _counts(folder, changed):
+    return {entry["file"]: entry["examples"] for entry in read_manifest(folder)["shards"]}
 
 
 def _records(path):
@@ -179,14 +196,27 @@ def read_manifest(folder):
     return manifest
 
 
-def check(folder):
+def check(folder, task):
     """The shards of a folder, in order, held against their checksums.
 
+    Args:
+        folder: the folder.
+        task: the name of the task that they are to be of.
+
     Raises:
-        InputError: one is missing or is not what was packed.
+        InputError: one is missing or is not what was packed, there are others, or they were packed for another task.
     """
-    found = []
-    for entry in read_manifest(folder)["shards"]:
+    manifest, found = read_manifest(folder), []
+    if manifest.get("task", task) != task:
+        raise InputError(
+            f"{folder}: packed for the task {manifest['task']}, not for {task}; where its examples are meant all the same, "
+            f"name the shards alone: '{Path(folder) / f'*{SUFFIX}'}'"
+        )
+    others = {path.name for path in Path(folder).iterdir() if path.suffix.lower() == SUFFIX and path.name[0] != "."}
+    others -= {entry["file"] for entry in manifest["shards"]}
+    if others:
+        raise InputError(f"{Path(folder) / min(others)}: {MANIFEST} does not name it; remove it, or pack all examples again")
+    for entry in manifest["shards"]:
         path = Path(folder) / entry["file"]
         if not path.is_file():
             raise InputError(f"{path}: missing, and {MANIFEST} names it; restore it, or pack the examples again")

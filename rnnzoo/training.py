@@ -20,7 +20,7 @@ from rnnzoo.predicting import Predictor, from_preset
 from rnnzoo.recipes import check_shared, count_epochs, examples_sha256, fit
 from rnnzoo.registry import UNFINISHED, Preset, Source, load_preset, override
 from rnnzoo.results import versions, write_result
-from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, check_new, check_resumable, resume_line
+from rnnzoo.runs import FAILED, INTERRUPTED, LOGS, Workspace, check_new, check_resumable, result_of, resume_line
 from rnnzoo.stopping import Stop, Stopped
 from rnnzoo.streamed import StreamedExamples, is_streamed
 from rnnzoo.toml import dumps
@@ -78,7 +78,8 @@ def train(
     and what a kill costs is a second or an epoch, whichever is longer. A run that is refused before it has begun leaves
     nothing.
 
-    While it trains in the main thread, Ctrl-C and SIGTERM end it after the current step; a second one ends it at once.
+    While it trains in the main thread, Ctrl-C and SIGTERM end it after the current step, or after the current epoch where
+    there are shorter ones before it that no checkpoint has yet: no finished epoch is lost. A second one ends it at once.
 
     With `workers`, each of them calls this with the same arguments but for `index`, in a process where TensorFlow was not at
     work before. Each takes its rows of every batch, and the weights are those of one process to within rounding; random
@@ -276,7 +277,7 @@ def _compare(meeting, facts):
     for index, theirs in enumerate(others, 1):
         for key, ours in chief.items():
             if theirs.get(key) != ours:
-                what, where = key.removesuffix("_version").replace("_", " "), meeting.named(index)
+                what, where = key.removesuffix("_version"), meeting.named(index)
                 raise InputError(f"workers are not alike: {what} is {theirs.get(key)} at {where}, and {ours} at the chief")
 
 
@@ -314,12 +315,15 @@ def _go_on(work, preset, task, own, progress, notice, shared):
         with Stop() as stop:
             _tell(shared, {"run": str(work.run), "placing": work.placing})
             kept = _checkpoints(work.folder, stop, notice, shared)
+            if not work.placing and not work.new and kept.at is None:
+                notice(f"{work.run}: there is no checkpoint: it begins anew")
             if not work.placing:
                 logs = work.folder / LOGS if work.about["tensorboard"] else None
                 trained = _fit(shared, preset, task, own=own, logs=logs, progress=progress, kept=kept)
                 predictor = Predictor(trained.model, preset, task)
                 write_result(work, predictor, trained, kept, progress)
-            work.place()
+            with result_of(work.run):
+                work.place()
     except BaseException as error:
         epochs = kept.epochs if kept else 0
         line = _resume_line(work.run, shared)

@@ -127,15 +127,17 @@ def each(source, files, task, skip):
 def files_of(path, task, check=True):
     """The files that a path is: itself, those of a folder of shards, of another folder, or those that a pattern matches.
 
-    Shards are held against their checksums, unless `check` is `False`.
+    Shards are held against their checksums, and must be the task's, unless `check` is `False`.
 
     Raises:
-        InputError: there are none, or shards are not what was packed.
+        InputError: there are none, or shards are not what was packed, or are another task's.
     """
     path = Path(path)
     if path.is_dir():
         if (path / shards.MANIFEST).is_file():
-            return shards.check(path) if check else [path / one["file"] for one in shards.read_manifest(path)["shards"]]
+            if check:
+                return shards.check(path, type(task).__module__.rpartition(".")[2])
+            return [path / one["file"] for one in shards.read_manifest(path)["shards"]]
         if task.folders:
             return [path]
         found = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))

@@ -241,6 +241,12 @@ def test_evaluate_own_data(call, tmp_path):
         (["train", "digit-sum", "--resume", "there"], "it does not go with a PRESET"),
         (["train", "--resume", "there", "--set", "training.epochs=3"], "it does not go with --set"),
         (["list", "--runs", "absent"], "absent: no such folder; expected one that holds run folders"),
+        (["train", "digit-sum", "-o", ""], "'-o' / '--output': the name is empty; expected that of a file or folder"),
+        (["train", "--resume", ""], "the name is empty"),
+        (["data", "pack", "digit-sum", "bad.txt", "", "-o", "x"], "the name is empty"),
+        (["predict", "", "1294"], "the name of the preset is empty"),
+        (["explain", "", "1294"], "the name of the preset is empty"),
+        (["verify", ""], "the name is empty"),
         (["lst"], "No such command 'lst'"),
         (["list", "--jsn"], "No such option"),
     ],
@@ -296,11 +302,26 @@ def test_ctrl_c_resume_and_the_list_of_runs(call, tmp_path, monkeypatch):
     for command in ("predict", "info", "evaluate", "export", "train"):
         result = call(command, "runs/digit-sum-1", *["1294"][: command == "predict"], code=2)
         assert "not complete; `rnnzoo train --resume runs/digit-sum-1` goes on with it" in result.stderr
+    told = "Note: runs/digit-sum-1/unfinished: of a run that is not complete, as of its last checkpoint\n"
+    for arguments in (["predict", "", "1294"], ["explain", "", "12"], ["evaluate", ""], ["export", "", "--format", "keras"]):
+        arguments[1] = "runs/digit-sum-1/unfinished"
+        result = call(*arguments)
+        assert told in result.stderr and result.stdout
     assert "held_out" in call("train", "--resume", "runs/digit-sum-1").stdout
     assert json.loads(call("list", "--runs", "runs", "--json").stdout)[0]["state"] == "complete"
     weights = [(tmp_path / name / "model.weights.h5").read_bytes() for name in ("whole", "runs/digit-sum-1")]
     assert weights[0] == weights[1]
     assert json.loads(call("train", "--resume", "runs/digit-sum-1", "--json").stdout)["path"] == "runs/digit-sum-1"
+
+
+def test_why_a_run_failed_is_short_in_the_table(call, tmp_path):
+    why = "a reason " * 50
+    about = {"state": "failed", "epochs": 3, "error": why, "sha256": {}}
+    (tmp_path / "runs" / "a" / "unfinished").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "unfinished" / "state.json").write_text(json.dumps(about))
+    table = call("list", "--runs", "runs").stdout
+    assert max(map(len, table.splitlines())) < 200 and f"{why[:99]}…" in table and why[:100] not in table
+    assert json.loads(call("list", "--runs", "runs", "--json").stdout)[0]["error"] == why
 
 
 def run(*arguments, **options):
@@ -327,4 +348,4 @@ def test_a_full_disk_is_one_line(call, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", full)
     result = call("build", "many-to-one", "-o", "model.keras", code=1)
-    assert result.stderr == "Error: [Errno 28] No space left on device: 'model.keras'\n"
+    assert result.stderr == "Error: model.keras: cannot be written: No space left on device\n"

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -336,6 +338,12 @@ def test_text_of_a_stranger_is_seen(mine):
     for flags in ([], ["--json"]):
         result = ask("info", folder, *flags)
         assert result.exit_code == 0 and not {"\x1b", "\x07", "\x9b"} & {*result.output}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_are_finite(value, with_weights):
+    said = with_weights(lambda h5py, file, name, shape: file.create_dataset(name, data=np.full(shape, value, "f4")))
+    assert re.search(r"model\.weights\.h5: damaged \(\w+/\w+ is not finite\); train again or restore it$", said)
 
 
 @pytest.mark.parametrize("key", ["metrics", "weights_sha256", "parameters", "examples"])

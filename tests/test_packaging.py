@@ -37,6 +37,12 @@ def test_every_dependency_is_pinned_to_a_range():
             assert ">=" in line and "<" in line, line
 
 
+def test_sweeps_bring_their_plots():
+    extras = CONFIG["options.extras_require"]
+    assert extras["plot"].strip() in extras["sweep"].split("\n")
+    assert extras["test"].split("\n").count(extras["plot"].strip()) == 1
+
+
 def test_no_tests_package():
     """With it, the checkout's rnnzoo/ would shadow an installed one."""
     assert not list((ROOT / "tests").rglob("__init__.py"))

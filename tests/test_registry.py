@@ -115,6 +115,7 @@ def test_a_wrong_override(override, message):
         (MINIMAL + "[model]\nunitz = 3", r"unknown key model.unitz \(did you mean 'units'\?\)"),
         ("nonsense", "preset.toml"),
         ("", "field required"),
+        ("name = 'a/b'\n" + MINIMAL, r"name: expected one line without / and \\ that does not begin with a dot, not 'a/b'$"),
         (MINIMAL + "batch_size = 'big'", "training.batch_size: should be a valid integer, not 'big'"),
     ],
 )

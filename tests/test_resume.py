@@ -354,6 +354,40 @@ def test_a_signal_ends_it_after_the_step(how, quick, tmp_path):
     assert run_state(tmp_path / "run") == (INTERRUPTED, 3, 4, None)
 
 
+def in_epoch(number, do):
+    """`recipes._epoch` that does something between the first steps of an epoch, and no more."""
+    from rnnzoo import recipes
+
+    whole = recipes._epoch
+
+    def epoch(epochs, recipe, task, done, between=None):
+        def called():
+            if done + 1 == number and not calls:
+                calls.append(do())
+            if between is not None:
+                between()
+
+        calls, epochs._epochs._steps_a_call = [], 1  # however fast the ones before it were
+        return whole(epochs, recipe, task, done, called)
+
+    return epoch
+
+
+@pytest.mark.parametrize("ends", [3, 1])
+def test_a_signal_within_an_epoch_loses_none_that_is_finished(ends, quick, whole, tmp_path, monkeypatch):
+    """Where the ones before it are in no checkpoint, it comes to its end; else it is ended after a step."""
+    from rnnzoo import recipes
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes, "_epoch", in_epoch(ends, lambda: signal.raise_signal(signal.SIGTERM)))
+        kept = ends if ends > 1 else 0
+        with pytest.raises(rnnzoo.RunInterrupted, match=f"interrupted after {kept} of 4 epochs"):
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    assert run_state(tmp_path / "run") == (INTERRUPTED, kept, 4, None)
+    rnnzoo.resume(tmp_path / "run")
+    assert bits(tmp_path / "run") == bits(whole)
+
+
 def test_a_second_signal_does_not_wait():
     with Stop() as stop:
         stop.check()
@@ -425,7 +459,7 @@ def test_only_a_complete_run_is_served(ended, each_epoch):
     for call in (rnnzoo.from_preset, rnnzoo.evaluate, load_preset):
         with pytest.raises(rnnzoo.InputError, match=rf"not complete; `rnnzoo train --resume {run}` goes on") as error:
             call(run)
-        assert f"from_preset('{run}/unfinished') gives the weights of its last checkpoint" in str(error.value)
+        assert f"({run}/unfinished has the weights of its last checkpoint)" in str(error.value)
     with pytest.raises(
         rnnzoo.InputError, match=f"exists, a run that was interrupted; go on with `rnnzoo train --resume {run}`"
     ):
@@ -543,6 +577,14 @@ def test_the_checkpoint_before_a_damaged_one_leads_to_the_same_bits(ended, whole
     assert bits(ended) == bits(whole) and len(notes) == 1
 
 
+def test_no_checkpoint_is_left(ended, whole):
+    """It is said that what was finished is lost; the bits are the same."""
+    notes = []
+    shutil.rmtree(ended / "unfinished" / "checkpoints")
+    rnnzoo.resume(ended, notice=notes.append)
+    assert notes == [f"{ended}: there is no checkpoint: it begins anew"] and bits(ended) == bits(whole)
+
+
 def test_no_checkpoint_is_whole(ended):
     for path in (ended / "unfinished" / "checkpoints").glob("*/*.index"):
         damage(path)
@@ -564,14 +606,45 @@ def test_no_room_for_a_checkpoint(each_epoch, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.train.Checkpoint, "write", full)
     allowed = 0
-    with pytest.raises(OSError, match="000000: the checkpoint cannot be written: No space left on device"):
+    with pytest.raises(OSError, match=f"^{tmp_path}/nothing: no checkpoint can be written: No space left on device$"):
         rnnzoo.train("digit-sum", run_dir=tmp_path / "nothing", overrides=SHORT)
     assert not list(tmp_path.iterdir())  # it had not begun
     allowed = 4
-    with pytest.raises(OSError, match="000003: the checkpoint cannot be written: No space left on device") as error:
+    with pytest.raises(OSError, match="run: the checkpoint after 3 epochs cannot be written: No space left on de") as error:
         rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
     state = run_state(tmp_path / "run")
     assert state == (FAILED, 2, 4, str(error.value)) and f"rnnzoo train --resume {tmp_path}/run" in state.error
+
+
+def test_no_room_for_the_result(quick, tmp_path, monkeypatch):
+    """Nothing is trained again."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_saved_model", full)
+        line = (
+            f"^{tmp_path}/run: it is trained, and its result cannot be written: No space left on device; when it can be, go "
+        )
+        with pytest.raises(OSError, match=f"{line}on with `rnnzoo train --resume {tmp_path}/run`$") as error:
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
+    assert run_state(tmp_path / "run") == (FAILED, 4, 4, str(error.value))
+    rnnzoo.resume(tmp_path / "run", progress=at_epoch(4, interrupt))
+    assert run_state(tmp_path / "run").state == COMPLETE
+
+
+def test_no_room_for_a_copy_of_the_data(quick, tmp_path, monkeypatch):
+    data = tmp_path / "data.csv"
+    data.write_text("".join(f"{n},{n}\n" for n in range(10)))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.Path, "write_bytes", full)
+    with pytest.raises(OSError, match=f"^{tmp_path}/run: cannot be written: No space left on device$"):
+        rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT, data=data)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_cannot_be_written(ended, tmp_path, monkeypatch):

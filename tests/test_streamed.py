@@ -3,7 +3,9 @@
 import contextlib
 import itertools
 import json
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -63,7 +65,8 @@ def test_what_is_packed_comes_back(name, zoo, tmp_path):
     else:
         texts = [text_of(plain(answer)) for answer in predictor.predict(raws)]
     answers = list(map(task.answer.parse, texts))
-    shards.write(zip(raws, [text_of(plain(answer)) for answer in answers], strict=True), tmp_path / "x", task="any")
+    rows = zip(raws, [text_of(plain(answer)) for answer in answers], strict=True)
+    shards.write(rows, tmp_path / "x", task=predictor.preset.task)
     back = read(Source(tmp_path / "x"), task).examples
     found = sorted(zip(map(repr, map(key, back.inputs)), map(repr, back.answers), strict=True))
     assert found == sorted(zip(map(repr, map(key, raws)), map(repr, answers), strict=True))
@@ -80,7 +83,7 @@ def test_shards_are_like_the_whole(folder, tmp_path):
     whole = [sorted(each(Source(path), files_of(path, task), task, None)) for path in (folder, tmp_path / "a")]
     assert whole[0] == whole[1]
     first = set(each(Source(folder), [folder / "0.csv"], task, None))
-    for path in shards.check(tmp_path / "a"):
+    for path in shards.check(tmp_path / "a", "digit_sum"):
         assert 0.2 < np.mean([row in first for row in each(Source(path), [path], task, None)]) < 0.5
     again = rnnzoo.pack("digit-sum", str(folder / "*.csv"), tmp_path / "b", count=4)
     assert again == manifest
@@ -150,7 +153,7 @@ def test_epochs_are_those_of_their_batches(name, longest, rng, tmp_path, monkeyp
     else:
         drawn = task.validation() or task.first_test()
         rows = list(zip(drawn.inputs[:150], drawn.answers[:150], strict=True))
-    shards.write(((raw, text_of(plain(answer))) for raw, answer in rows), tmp_path / "x", task="any", count=2)
+    shards.write(((raw, text_of(plain(answer))) for raw, answer in rows), tmp_path / "x", task=preset.task, count=2)
     stream = streamed.StreamedExamples(Source(tmp_path / "x"), task)
     model, twin = build(preset, seed=0, task=task), build(preset, seed=0, task=task)
     epochs = prepare(preset, model, task, stream)
@@ -248,6 +251,30 @@ def test_a_streamed_run_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
     assert run.metrics == whole.metrics
 
 
+def test_a_signal_within_an_epoch_loses_none_that_is_finished(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "STEPS", 2)
+    options = {"data": folder, "stream": True, "overrides": ["training.epochs=4", "training.round_weights=false"]}
+    whole, run, calls = rnnzoo.train("digit-sum", run_dir=tmp_path / "whole", **options), streamed.StreamedBatches.run, []
+
+    def signalled(self, loop, seed, between=None):
+        def called():
+            calls.append(seed)
+            if len(set(calls)) == 3 and calls.count(seed) == 1:
+                signal.raise_signal(signal.SIGINT)
+            return between()
+
+        run(self, loop, seed, called)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streamed.StreamedBatches, "run", signalled)
+        with pytest.raises(rnnzoo.RunInterrupted, match="interrupted after 3 of 4 epochs"):
+            rnnzoo.train("digit-sum", run_dir=tmp_path / "run", **options)
+    assert len(set(calls)) == 3
+    resumed = rnnzoo.resume(tmp_path / "run")
+    for a, b in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_an_epoch_can_be_ended_in_between(folder, monkeypatch):
     """And what reads ahead with it."""
     monkeypatch.setattr(streamed, "STEPS", 1)
@@ -311,6 +338,36 @@ def test_what_is_wrong_is_a_line(folder, tmp_path):
     options = {"data": folder, "stream": True, "overrides": ["training.truncate=3"], "run_dir": tmp_path / "run"}
     refused(r"training\.truncate needs all examples in memory", rnnzoo.train, "digit-sum", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_shards_are_those_that_were_packed_for_the_task(folder, tmp_path):
+    """Others are refused, unless they are named one by one; and so are those that are more or fewer than was packed."""
+    packed = tmp_path / "packed"
+    rnnzoo.pack("digit-sum", folder, packed, count=2)
+    line = re.escape(
+        f"{packed}: packed for the task digit_sum, not for digit_sum_text; where its examples are meant all the same, name "
+        f"the shards alone: '{packed}/*.tfrecord'"
+    )
+    for stream in (False, True):
+        options = {"data": packed, "stream": stream, "run_dir": tmp_path / "run", "overrides": ["training.epochs=1"]}
+        with pytest.raises(rnnzoo.InputError, match=line):
+            rnnzoo.train("digit-sum-seq2seq", **options)
+    assert not (tmp_path / "run").exists()
+    other = new_task(load_preset("digit-sum-seq2seq"))
+    assert len(read(Source(packed / "*.tfrecord"), other).examples.inputs) == 900
+    shutil.copy(packed / "00000-of-00002.tfrecord", packed / "mine.tfrecord")
+    with pytest.raises(rnnzoo.InputError, match=r"mine\.tfrecord: shards\.json does not name it; remove it, or pack"):
+        streams(packed)
+    (packed / "mine.tfrecord").unlink()
+    manifest = json.loads((packed / shards.MANIFEST).read_text())
+    right = manifest["shards"][1]["examples"]
+    manifest["shards"][1]["examples"] = right + 1
+    (packed / shards.MANIFEST).write_text(json.dumps(manifest))
+    for call in (streams, lambda path: read(Source(path), new_task(load_preset("digit-sum")))):
+        with pytest.raises(
+            rnnzoo.InputError, match=f"00001-of-00002.tfrecord: {right} examples, and shards.json says {right + 1}"
+        ):
+            call(packed)
 
 
 def test_tasks_with_folders_of_their_own_say_so():

@@ -182,6 +182,9 @@ def test_what_is_varied_reaches_the_preset():
         (["--set", "training.learning_rate=log:0..1"], "begins above 0"),
         (["--set", "training.learning_rate=log:1,2"], "not a range"),
         (["--set", "training.learning_rate=0.1..nan"], "not a range"),
+        (["--set", "training.learning_rate=nan..1"], "not a range"),
+        (["--set", "training.learning_rate=-inf..1"], "not a range"),
+        (["--set", "model.units=1,2", "--metric", "nope"], "unknown metric 'nope'; there are exact_match, loss"),
         (["--set", "training.learning_rate=0.1..0.2"], "give --trials"),
         (["--set", "training.learning_rate=0.1..0.2", "--grid"], "a grid needs choices"),
         (["--set", "model.units=1..99999"], "99,999 combinations"),
@@ -300,7 +303,7 @@ def test_more_trials_go_on(plan, tmp_path):
     for other in ({"seed": 2}, {"metric": "loss"}, {"pruner": "median"}):
         with pytest.raises(InputError, match="was begun with another"):
             rnnzoo.sweep("digit-sum", RATES, trials=5, output=tmp_path / "s", **{"pruner": "none", **other})
-    with pytest.raises(InputError, match="was begun with another settings;"):
+    with pytest.raises(InputError, match="was begun with other settings;"):
         rnnzoo.sweep("digit-sum", RATES[:1], trials=5, output=tmp_path / "s", pruner="none")
     anew = rnnzoo.sweep("digit-sum", RATES[:1], trials=2, output=tmp_path / "s", force=True)
     assert len(anew.trials) == 2
@@ -311,6 +314,7 @@ def test_what_nothing_came_of_is_forgotten(plan, tmp_path):
     (plan / "refuse").write_text("mine.csv, line 3: no digits")
     with pytest.raises(InputError, match=r"line 3: no digits$"):
         rnnzoo.sweep("digit-sum", GRID, jobs=2, output=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
     (plan / "refuse").unlink()
     found = rnnzoo.sweep("digit-sum", GRID[:1], output=tmp_path / "s")
     assert len(found.trials) == 3 and not any(row["retried"] for row in found.trials)
@@ -581,6 +585,8 @@ def test_without_matplotlib_there_are_no_plots(plan, tmp_path, monkeypatch):
     found = rnnzoo.sweep("digit-sum", GRID[:1], output=tmp_path / "s", notice=lines.append)
     assert lines == ["no plots: drawing needs matplotlib: pip install 'rnnzoo[plot]'"]
     assert "plots/" not in (found.path / "results.md").read_text() and not (found.path / "plots").exists()
+    said = CliRunner().invoke(cli, ["sweep", "digit-sum", "--set", GRID[0], "-o", str(tmp_path / "s")]).stdout
+    assert f"Sweep: {tmp_path / 's'} (results.md, results.csv)\n" in said
 
 
 def test_without_optuna_one_line_names_the_extra(tmp_path, monkeypatch):

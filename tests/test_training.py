@@ -316,7 +316,7 @@ def test_a_run_that_failed_at_its_end_is_not_trained_again(tmp_path, monkeypatch
         patch.setattr(results, "write_saved_model", fails)
         with pytest.raises(OSError, match="disk full"):
             rnnzoo.train("digit-sum", run_dir=tmp_path / "run", overrides=SHORT)
-    assert run_state(tmp_path / "run") == ("failed", 2, 2, "disk full")
+    assert run_state(tmp_path / "run")[:3] == ("failed", 2, 2)
     with pytest.raises(rnnzoo.InputError, match="not complete"):
         rnnzoo.from_preset(tmp_path / "run")
     monkeypatch.setattr(recipes, "prepare", fails)

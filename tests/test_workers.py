@@ -21,6 +21,7 @@ import pytest
 import rnnzoo
 from rnnzoo import meeting
 from rnnzoo._buckets import Plan, share_of
+from rnnzoo.checkpoints import SharedCheckpoints
 from rnnzoo.meeting import Meeting, parse_workers, workers_of_environment
 from rnnzoo.runs import INTERRUPTED, run_state
 
@@ -220,9 +221,22 @@ def test_who_is_waited_for_is_said(monkeypatch):
     addresses = free_addresses(2)
     threads = Threads(addresses, lambda mine: mine.exchange(0), [0], patience=0.6)
     assert f"waited 1 s for worker 1 ({addresses[1]})" in str(threads.join()[0])
-    assert threads.notices == [f"waiting for worker 1 ({addresses[1]})"]
+    assert threads.notices == [f"waiting for worker 1 ({addresses[1]}), for up to 1 s"]
     threads = Threads(addresses, lambda mine: mine.exchange(0), [1], patience=0.6)
     assert f"waited 1 s for the chief ({addresses[0]})" in str(threads.join()[1])
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("host", ["nosuchhost.invalid", "no..name"])
+def test_a_name_that_is_not_known_is_said(host, index, monkeypatch):
+    monkeypatch.setattr(meeting, "NOTICED", 0.1)
+    mine, other = free_addresses(1)[0], f"{host}:4000"
+    threads = Threads([mine, other] if index == 0 else [other, mine], lambda mine: None, [index], patience=0.6)
+    who = "worker 1" if index == 0 else "the chief"
+    assert f"waited 1 s for {who} ({other})" in str(threads.join()[index])
+    waiting, unknown = threads.notices
+    assert waiting == f"waiting for {who} ({other}), for up to 1 s"
+    assert unknown.startswith(f"workers: the name {host} is not known here so far: ") and "\n" not in unknown
 
 
 def test_who_does_not_belong_is_sent_away():
@@ -627,12 +641,45 @@ def test_ctrl_c_at_one_worker_ends_all(processes, tmp_path):
     assert run_state(run)[:2] == (INTERRUPTED, 2)
 
 
+def test_workers_agree_whether_a_stop_waits_for_the_end_of_an_epoch(tmp_path):
+    """One that is asked to stop within an epoch ends all: at once, or where finished ones are not kept, after it."""
+
+    class Asked:
+        asked = False
+
+        def check(self):
+            if self.asked:
+                raise KeyboardInterrupt
+
+    addresses = parse_workers(free_addresses(2), 0)[0]
+    told = {0: [], 1: []}
+
+    def worker(index):
+        met, stop = Meeting.open(addresses, index), Asked()
+        kept = SharedCheckpoints(tmp_path if index == 0 else None, stop, told[index].append, met)
+        told[index] += [kept.due(), kept.check()]
+        stop.asked = index == 1
+        told[index] += [kept.check(), kept.due()]  # the epoch after it comes to its end, and is saved
+        try:
+            kept.check()
+        except (KeyboardInterrupt, rnnzoo.WorkerLost) as error:
+            told[index].append(type(error))
+        met.leave()
+
+    threads = [threading.Thread(target=worker, args=[index]) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert told == {0: [False, None, None, True, rnnzoo.WorkerLost], 1: [False, None, None, True, KeyboardInterrupt]}
+
+
 @pytest.mark.parametrize("what", ["preset", "data", "version"])
 def test_workers_that_are_not_alike(what, processes, tmp_path):
     runs, arguments = Runs(processes, tmp_path, 2), ["digit-sum", "-o", str(tmp_path / "run")]
     others, worker = [], {}
     if what == "preset":
-        others, line = ["--set", "training.epochs=3"], "training.epochs is 3 at worker 1"
+        others, line = ["--set", "training.learning_rate=0.5"], "training.learning_rate is 0.5 at worker 1"
     elif what == "version":
         worker, line = {"version": "0.0.1"}, "rnnzoo is 0.0.1 at worker 1"
     else:

@@ -9,6 +9,8 @@ from rnnzoo.errors import InputError
 from rnnzoo.registry import override, parse_override
 
 NUMBER = r"[+-]?(?:\d+\.\d*|\.?\d+)(?:[eE][+-]?\d+)?"
+# What stands at an end of what was meant as a range.
+END = rf"(?:{NUMBER}|[+-]?(?:nan|inf))"
 # So many combinations are listed at the most.
 LISTED = 10_000
 HOW = "choices (model.units=32,64,128), a range (model.layers=1..4) or a log range (training.learning_rate=log:1e-4..1e-1)"
@@ -109,7 +111,7 @@ def _parameter(setting, text):
         if log and low <= 0:
             raise InputError(f"--set {setting}: a log range begins above 0, not at {found[1]}")
         return Range(low, high, log)
-    if log or re.match(rf"{NUMBER}\s*\.\.|\.\.\s*{NUMBER}", text):
+    if log or re.match(rf"{END}\s*\.\.|\.\.\s*{END}", text, re.IGNORECASE):
         raise InputError(f"--set {setting}: not a range; expected two numbers, for example 1..9, 0.1..0.9 or log:1e-4..1e-1")
     parts = [part.strip() for part in _parted(text)]
     if len(parts) == 1:

@@ -138,7 +138,8 @@ class Study:
                 if before != value:
                     what = key.replace("_", " ") + ("" if isinstance(value, dict | list) else f" ({before}, not {value})")
                     how = "go on with the same command, or give another -o"
-                    raise InputError(f"the sweep '{self._called}' was begun with another {what}; {how}")
+                    other = "other" if key == "settings" else "another"
+                    raise InputError(f"the sweep '{self._called}' was begun with {other} {what}; {how}")
         elif self._study.get_trials(deepcopy=False):
             raise InputError(f"the study '{self._called}' is not one of rnnzoo's; give another -o, or --study")
         else:

@@ -17,7 +17,7 @@ from rnnzoo.cards import lower_is_better
 from rnnzoo.errors import InputError, RunInterrupted, TrainingError
 from rnnzoo.files import fresh_output, matching, remove
 from rnnzoo.locking import take_lock
-from rnnzoo.registry import Preset, Source, load_preset, override
+from rnnzoo.registry import Preset, Source, list_presets, load_preset, override
 from rnnzoo.runs import checksum
 from rnnzoo.stopping import Stop, Stopped
 from rnnzoo.sweeping import _processes
@@ -146,6 +146,7 @@ def sweep(
     space = parse_space(settings, preset)
     trials, grid = _count(space, trials, grid)
     source = preset.own_data if data is None else Source(Path(data), valid, skip_bad, columns and tuple(columns))
+    _check_metric(metric, preset)
     metric = metric or preset.metric or task_metric(preset.task)
     for name, value, known in (
         ("direction", direction, ("minimize", "maximize", None)),
@@ -183,7 +184,9 @@ def sweep(
     path = _next_folder(preset.name) if output is None else Path(output)
     with contextlib.ExitStack() as stack:
         if address is None:
+            was_there = path.is_dir()
             stack.callback(os.close, _open(path, force))
+            stack.enter_context(_undone(path, was_there))
         else:
             _refuse(path)
         address = address or f"sqlite:///{(path / DATABASE).resolve()}"
@@ -276,6 +279,22 @@ def _checksum(path):
     return checksum(path)
 
 
+def _check_metric(metric, preset):
+    """Refuses a metric that no preset of the task was scored by; where none was, the first trial knows.
+
+    Raises:
+        InputError: it is none.
+    """
+    if metric in (None, "loss", preset.metric, task_metric(preset.task)):
+        return
+    zoo = [other for other in map(load_preset, list_presets()) if other.task == preset.task and other.has_weights]
+    tests = [test for other in zoo for test in other.metadata()["metrics"].values()]
+    known = [name for name in dict.fromkeys(name for test in tests for name in test) if name != "examples"]
+    if known and metric not in known:
+        hint = errors.nearest(metric, [*known, "loss"]) or f"; there are {', '.join([*known, 'loss'])}"
+        raise InputError(f"unknown metric '{metric}'{hint}")
+
+
 def _versions():
     versions = {f"{name}_version": importlib.metadata.version(name) for name in ("keras", "tensorflow")}
     return {"rnnzoo_version": rnnzoo.__version__, **versions}
@@ -318,6 +337,20 @@ def _open(path, force):
             if entry.name != LOCK:
                 remove(entry)
     return lock
+
+
+@contextlib.contextmanager
+def _undone(path, was_there):
+    """Leaves nothing in a folder in which nothing was where a sweep ends with what every trial would end with."""
+    new = {entry.name for entry in path.iterdir()} <= {LOCK}
+    try:
+        yield
+    except (InputError, errors.DataError, errors.MissingExtraError):
+        for entry in list(path.iterdir()) if new else ():
+            remove(entry)
+        if new and not was_there:
+            remove_empty(path)
+        raise
 
 
 def _mark(path, about):
