@@ -16,6 +16,8 @@ from rnnzoo.tasks._task import Examples
 # What a column of a header, or a key of an object, may be called beside the task's own name of it.
 INPUTS = ("input", "text", "sentence", "x", "source", "name")
 ANSWERS = ("answer", "label", "y", "target", "class", "category")
+# Kinds of answers that are one value each: of JSON, text, a number or `true`, and no list.
+SINGLE = ("label", "text", "number", "real")
 TOO_MANY = 3  # lines that are wrong are told of one by one up to so many
 
 
@@ -103,8 +105,10 @@ def each(source, files, task, skip):
                 try:
                     if row.error:
                         raise InputError(row.error)
+                    if row.input is None:
+                        raise InputError(f"`{task.input.name}` is null")
                     given = task.input.check(row.input)
-                    answer = task.answer.parse(text_of(row.answer))
+                    answer = task.answer.parse(_answer_of(row.answer, task.answer))
                     if task.answer.per_timestep and not task.answer.generated:
                         _same_length(task.input.steps(given), len(answer))
                 except InputError as error:
@@ -236,6 +240,30 @@ def _keys(value, columns, names):
     if not all(keys and keys[0] in value for keys in found):
         return None
     return [keys[0] for keys in found]
+
+
+def _answer_of(value, answer):
+    """An answer as it stands in a file, as text.
+
+    Raises:
+        InputError: it is, or has in it, null or an object; or it is a list where an answer is one value.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or any(one is None for one in _within(value)):
+        raise InputError(f"`{answer.name}` " + ("is null" if value is None else "has null in it"))
+    if any(isinstance(one, dict) for one in _within(value)):
+        raise InputError(f"`{answer.name}` is an object; expected text or a number")
+    if isinstance(value, list) and answer.kind in SINGLE:
+        raise InputError(f"`{answer.name}` is a list; expected text or a number")
+    return text_of(value)
+
+
+def _within(value):
+    """A value that JSON has, and where it is a list what is in it, and in lists in that."""
+    yield value
+    for one in value if isinstance(value, list) else ():
+        yield from _within(one)
 
 
 def text_of(value):

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import rnnzoo
-from rnnzoo.building import create_task
+from rnnzoo.building import create_task, new_task
 from rnnzoo.cli.main import cli
 from rnnzoo.registry import Source, load_preset
 from rnnzoo.tasks._task import Examples
@@ -67,6 +67,20 @@ def test_answers_at_every_timestep(tmp_path):
     assert read(Source(path), both).examples.answers == [[(1, 3), (3, 2)]]
 
 
+def test_what_of_json_is_no_label(tmp_path):
+    """Numbers and booleans are labels; null, lists and objects are none, and are counted."""
+    lines = ['["fine", true]', '["dull", null]', '["odd", ["a"]]', '["odd", {"a": 1}]', '[null, "a"]', '["bad", 0]']
+    path = written(tmp_path, "a.jsonl", "\n".join(lines))
+    sentiment = new_task(load_preset("sentiment"))
+    found = read(Source(path, skip_bad=True), sentiment)
+    assert found.examples.answers == ["true", "0"] and len(found.skipped) == 4
+    with pytest.raises(rnnzoo.InputError, match=r"a\.jsonl, line 2: `sentiment` is null$"):
+        read(Source(path), sentiment)
+    path = written(tmp_path, "b.jsonl", '{"digits": "12", "answer": [1, null]}')
+    with pytest.raises(rnnzoo.InputError, match=r"line 1: `running_sums` has null in it$"):
+        read(Source(path), create_task(load_preset("digit-sum-running")))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -77,8 +91,10 @@ def test_answers_at_every_timestep(tmp_path):
         ("a.jsonl", '{"digits": "12"}', r'line 1: expected \{"digits": \.\.\., "sum": \.\.\.\} or a pair'),
         ("a.jsonl", "12", r"line 1: expected \{"),
         ("a.jsonl", "[" * 100_000, r"line 1: no JSON"),
-        ("a.jsonl", '{"digits": null, "sum": 3}', r"line 1: NoneType None is no text"),
-        ("a.jsonl", '{"digits": "12", "sum": {"a": 3}}', r"line 1: '\{\"a\": 3\}' is no answer"),
+        ("a.jsonl", '{"digits": null, "sum": 3}', r"line 1: `digits` is null"),
+        ("a.jsonl", '["12", 3]\n["12", null]', r"line 2: `sum` is null"),
+        ("a.jsonl", '{"digits": "12", "sum": {"a": 3}}', r"line 1: `sum` is an object; expected text or a number"),
+        ("a.jsonl", '["12", [3]]', r"line 1: `sum` is a list; expected text or a number"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(name, text, message, task, tmp_path):
