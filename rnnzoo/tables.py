@@ -119,9 +119,9 @@ class Wanted:
 
     def example(self, fields, form):
         """The input and the answer of a row of a `Form`, or `None` where it has another number of fields."""
-        if len(fields) == form.width:
-            given = self.constant if form.places[0] is None else fields[form.places[0]].strip()
-            return given, fields[form.places[1]].strip()
+        (first, second), width, *_ = form
+        if len(fields) == width:
+            return self.constant if first is None else fields[first].strip(), fields[second].strip()
         # A pair where the answer alone would do.
         if self.constant is not None and form.why is None and len(fields) == 2 and fields[0].strip() == self.constant:
             return self.constant, fields[1].strip()

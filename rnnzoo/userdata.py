@@ -3,6 +3,7 @@
 import codecs
 import collections
 import glob
+import itertools
 import json
 import shlex
 import stat
@@ -60,7 +61,7 @@ def read(source, task):
     A folder or a pattern (`parts/*.csv`) is all of its files, in the order of their names, unless the task reads folders. By
     its ending a file is TSV (`.tsv`, `.tab`) without quotes, JSONL (`.jsonl`, `.ndjson`), an object or a pair a line, a
     shard (`.tfrecord`; see `rnnzoo.shards`), or what the task reads (see `Task.rows`); any other is CSV, with semicolons or
-    tabs in place of commas where its first lines say so. CSV and TSV have two columns, the input and the answer; or a header,
+    tabs in place of commas where its first lines say so. CSV and TSV have two columns, the input and the answer, or a header
     by which the two are found wherever they stand: its names are the task's own, one of `INPUTS` and one of `ANSWERS` (see
     `rnnzoo.tables`), or those that `source.columns` says, which may be numbers of columns where there is no header. Where
     inputs say nothing, the answer's column is all that is looked for.
@@ -113,7 +114,8 @@ def each(source, files, task, skip, headers=True):
     Raises:
         InputError: as for `read`.
     """
-    wanted, heads = tables.Wanted(task, source.columns), Heads(task) if headers else None
+    wanted = tables.Wanted(task, source.columns)
+    heads = Heads(task) if headers and task.answer.kind == "label" and getattr(task.answer, "open", False) else None
     for path in files:
         try:
             # A pipe would be waited for, and a device has no end.
@@ -123,7 +125,6 @@ def each(source, files, task, skip, headers=True):
                 try:
                     if row.error:
                         raise InputError(row.error)
-                    _are_texts(row.input, row.answer)
                     if row.input is None:
                         raise InputError(f"`{task.input.name}` is null")
                     given = task.input.check(row.input)
@@ -158,14 +159,14 @@ class Heads:
     of which each comes more than once.
 
     Args:
-        task: the task.
+        task: the task, of such labels.
     """
 
     MOST = 10_000  # labels; of more there is none that means anything
 
     def __init__(self, task):
         self.task, self.first, self.firsts = task, None, 0
-        self.counts = collections.Counter() if task.answer.kind == "label" and getattr(task.answer, "open", False) else None
+        self.counts = collections.Counter()
 
     def add(self, row, answer):
         """Counts an example of a `Row`."""
@@ -223,18 +224,15 @@ def files_of(path, task, check=True):
 
 def _rows(path, wanted, task):
     """The `Row`s of a file in the format that its ending says."""
-    if path.suffix.lower() == shards.SUFFIX:
-        yield from (Row(*row) for row in shards.rows(path))
-        return
+    suffix = path.suffix.lower()
+    if suffix == shards.SUFFIX:
+        return _texts(itertools.starmap(Row, shards.rows(path)))
     found = task.rows(path)
     if found is not None:
-        yield from (Row(*row) for row in found)
-        return
-    suffix = path.suffix.lower()
+        return _texts(itertools.starmap(Row, found))
     if suffix in (".jsonl", ".ndjson"):
-        yield from _json_lines(path, wanted)
-    else:
-        yield from (Row(*row) for row in tables.rows(path, suffix in (".tsv", ".tab"), wanted))
+        return _texts(_json_lines(path, wanted))
+    return itertools.starmap(Row, tables.rows(path, suffix in (".tsv", ".tab"), wanted))
 
 
 def _json_lines(path, wanted):
@@ -284,13 +282,15 @@ def _expected_json(wanted):
     return f"{expected} or " + ("a pair" if wanted.constant is None else "a text")
 
 
-def _are_texts(*values):
-    """Refuses texts, and lists of them, that have what is no text."""
-    for value in values:
-        for one in value if isinstance(value, list) else (value,):
-            wrong = wrong_in(one) if isinstance(one, str) else None
-            if wrong:
-                raise InputError(wrong)
+def _texts(rows):
+    """Rows, of which those are wrong whose texts, or lists of them, have what is no text."""
+    for row in rows:
+        for value in row[1:3]:
+            for one in value if isinstance(value, list) else (value,):
+                wrong = wrong_in(one) if isinstance(one, str) else None
+                if wrong:
+                    row = row._replace(error=row.error or wrong)
+        yield row
 
 
 def _answer_of(value, answer):
