@@ -35,7 +35,8 @@ def _columns(context, parameter, value):
         return None
     names = [name.strip() for name in value.split(",")]
     if len(names) != 2 or not all(names):
-        raise click.BadParameter(f"'{value}': expected two names with a comma between them, for example text,label")
+        expected = "expected two names, or numbers of columns, with a comma between them, for example text,label or 1,2"
+        raise click.BadParameter(f"'{value}': {expected}")
     return tuple(names)
 
 
@@ -43,7 +44,7 @@ columns_option = click.option(
     "--columns",
     metavar="INPUT,ANSWER",
     callback=_columns,
-    help="What the header of --data calls the two, where it is not plain.",
+    help="What the header of --data calls the two, where it is not plain; or where they stand, where there is none: 1,2.",
 )
 skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that are wrong, and count them.")
 

@@ -20,7 +20,8 @@ def evaluate(preset, data=None, progress=None, *, columns=None, skip_bad=False, 
         data: a file to be judged by instead of the task's own test sets: CSV, TSV or JSONL of inputs and answers, or what
             the task reads. A run that was itself trained on such a file is judged by the part of it that was held out.
         progress: called with the name of each test set, how many examples are done, and how many there are.
-        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair; found by itself if `None`.
+        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair, or where they
+            stand where there is none, `("1", "2")`; found by itself if `None`.
         skip_bad: whether rows of `data` that are wrong are left out; they are an error otherwise.
         notice: called with a line of text where some were.
 

@@ -31,7 +31,8 @@ def pack(
         preset: a `Preset`, a name or a folder.
         data: what `rnnzoo.train` takes as `data`, a path or pattern; or a list of such.
         output: the folder.
-        columns: what a header calls the input and the answer, a pair; found by itself if `None`.
+        columns: what a header calls the input and the answer, a pair, or where they
+            stand where there is none, `("1", "2")`; found by itself if `None`.
         skip_bad: whether rows that are wrong are left out; they are an error otherwise.
         count: of the shards.
         seed: of the draws.

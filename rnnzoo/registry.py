@@ -105,7 +105,8 @@ class Data(BaseModel):
 
     Where they are streamed, the copy is of those held out alone: the others stay where they are, and `files` is their path
     or pattern and `sha256` what was there. `valid` is the share of the distinct inputs that is held out, `skip_bad` whether
-    rows that are wrong are left out, and `columns` what the columns of the input and the answer are called.
+    rows that are wrong are left out, and `columns` what the columns of the input and the answer are called, or
+    where they stand.
     """
 
     model_config = _STRICT

@@ -122,7 +122,7 @@ class StreamedExamples:
         reading, inputs, answers = [], [], []
         while waiting or reading:
             while waiting and len(reading) < OPEN:
-                reading.append(each(self.source, [waiting.pop()], self.task, lambda line: None))
+                reading.append(each(self.source, [waiting.pop()], self.task, lambda line: None, headers=False))
             turn = int(rng.integers(len(reading)))
             some = list(itertools.islice(reading[turn], TURN))
             if len(some) < TURN:

@@ -94,7 +94,8 @@ def train(
             folder or a pattern of such files, or a folder of shards (`rnnzoo.pack`). A run that was itself trained on such
             data is trained on it again if `None`.
         valid: which share of its distinct inputs is held out, drawn by a fixed seed.
-        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair; found by itself if `None`.
+        columns: what a header (or the keys of JSONL) calls the input and the answer, a pair, or where they
+            stand where there is none, `("1", "2")`; found by itself if `None`.
         skip_bad: whether rows of `data` that are wrong are left out; they are an error otherwise.
         stream: whether the examples are read from their files in every epoch, so that they need not fit into memory; where
             the files have more than 256 MiB if `None`. They stay where they are, and the run's folder has a copy of those

@@ -22,6 +22,21 @@ def test_more_columns_and_documents():
     assert sentence == (["EU", "rejects"], ["B-ORG", "O"], 3)
 
 
+@pytest.mark.parametrize(
+    ("tags", "read"),
+    [
+        ("O I-PER I-PER O", "O B-PER I-PER O"),
+        ("I-PER I-LOC I-LOC", "B-PER B-LOC I-LOC"),
+        ("I-LOC B-LOC I-LOC", "B-LOC B-LOC I-LOC"),
+        ("B-LOC I-PER", "B-LOC B-PER"),
+    ],
+)
+def test_an_i_that_begins_an_entity_is_read_as_b(tags, read):
+    """As in the files of CoNLL-2003, where B is only what follows an entity of the same type."""
+    text = "".join(f"x {tag}\n" for tag in tags.split())
+    assert [sentence.tags for sentence in read_conll(text + "\n" + text, "x.conll")] == [read.split()] * 2
+
+
 def test_empty_tokens_can_be_left_out():
     (sentence,) = read_conll("Ann\tB-PER\n\tO\nLee\tB-PER\n", "x.conll", drop_empty=True)
     assert sentence == (["Ann", "Lee"], ["B-PER", "B-PER"], 1)
@@ -30,14 +45,13 @@ def test_empty_tokens_can_be_left_out():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a\tO\nword\n", "x.conll, line 2: 1 column; expected a token and its tag, separated by a tab"),
+        ("a\tO\nword\n", "x.conll, line 2: 1 column; expected a token and its tag, separated by blanks or a tab"),
         ("a\tO\n\tO\n", "x.conll, line 2: the token is empty"),
         ("a\tB-\n", "x.conll, line 1: the tag 'B-'; expected O, B-TYPE or I-TYPE, for example B-PER"),
         ("a\tPER\n", "line 1: the tag 'PER'"),
         ("a\t\n", "line 1: the tag ''"),
-        ("a\tO\nb\tI-PER\n", "line 2: I-PER follows O and continues nothing; expected B-PER"),
-        ("a\tB-LOC\nb\tI-PER\n", "line 2: I-PER follows B-LOC and continues nothing"),
-        ("a\tB-PER\n\nb\tI-PER\n", "line 3: I-PER follows O and continues nothing"),
+        ("a\tO\nb\0\tI-PER\n", "line 2: a NUL character, which is no text"),
+        ("a\tO\nb\udce9\tI-PER\n", "line 2: not UTF-8"),
         ("\n \n", "x.conll: no sentence; expected a token and its tag a line"),
         ("", "x.conll: no sentence"),
     ],

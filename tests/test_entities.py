@@ -10,11 +10,13 @@ from click.testing import CliRunner
 
 import rnnzoo
 from rnnzoo import tasks
+from rnnzoo.building import new_task
 from rnnzoo.cli.main import cli
-from rnnzoo.registry import LEARNED, SEEDS, load_preset
+from rnnzoo.registry import LEARNED, SEEDS, Source, load_preset
 from rnnzoo.running import load
 from rnnzoo.tasks._task import marked
 from rnnzoo.tasks.entities import APART, LABELS
+from rnnzoo.userdata import read
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,20 @@ def test_labels_that_there_are_not(zoo, tmp_path):
     (tmp_path / "a.conll").write_text("a\tO\nb\tB-place\n")
     with pytest.raises(rnnzoo.InputError, match=r"a.conll, line 2: 'B-place' is no label; expected one of 'O', 'B-LOC'"):
         rnnzoo.evaluate(zoo("entities"), data=tmp_path / "a.conll")
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.csv", "a"])
+def test_a_sentence_that_is_no_utf_8_is_told_of_alone(name, tmp_path):
+    task = new_task(rnnzoo.load_preset("entities"))
+    (tmp_path / name).write_text("Ann I-PER\nsmiles O\r\n\nin O\nOrléans I-LOC\n\nwow O\n", encoding="latin-1")
+    with pytest.raises(rnnzoo.InputError, match=rf"{name}, line 5: not UTF-8$"):
+        read(Source(tmp_path / name), task)
+    found = read(Source(tmp_path / name, skip_bad=True), task)
+    assert found.examples.answers == [["B-PER", "O"], ["O"]] and found.examples.inputs == ["Ann\tsmiles\t", "wow\t"]
+    assert found.skipped == [f"{tmp_path / name}, line 5: not UTF-8"]
+    (tmp_path / name).write_text("Ann I-PER\n", encoding="utf-16")
+    with pytest.raises(rnnzoo.InputError, match=rf"{name}: UTF-16; expected text in UTF-8$"):
+        read(Source(tmp_path / name, skip_bad=True), task)
 
 
 @pytest.fixture(scope="module")

@@ -228,6 +228,23 @@ def test_files_are_read_by_their_header(task, tmp_path):
     assert parse_recording("\n".join([",".join(COLUMNS), FRAME]).encode()).phases is None
 
 
+def test_a_column_that_is_missing_is_named(task, tmp_path):
+    """Of a file alone, too, which is no recording where it has none of the columns."""
+    path = tmp_path / "a.csv"
+    path.write_text(csv_of(synthetic(3), ["Rest"] * 3).replace("lhx", "lhq"))
+    with pytest.raises(rnnzoo.InputError, match=r"a\.csv: line 1: no column 'lhx'; expected the columns lhx, lhy"):
+        userdata.read(Source(path), task)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_will_do(separator, task, tmp_path):
+    path, movement = tmp_path / "a.csv", synthetic(3)
+    path.write_text(csv_of(movement, ["Rest"] * 3).replace(",", separator))
+    found = userdata.read(Source(path), task).examples
+    np.testing.assert_array_equal(found.inputs[0], movement)
+    assert found.answers == [["Rest"] * 3]
+
+
 def test_a_file_is_answered(tmp_path, zoo):
     (tmp_path / "movement.csv").write_text(csv_of(synthetic(70)))
     name = str(tmp_path / "movement.csv")
@@ -260,7 +277,7 @@ def test_a_folder_of_files(folder, task):
     assert [len(answer) for answer in read.examples.answers] == [40, 120, 64, 1] and len(read.skipped) == 1
     assert read.examples.answers[2][:8] == ["Rest"] * 7 + ["Preparation"]
     (folder / "4.csv").write_text(csv_of(synthetic(2), ["Rest", "Pause"]))
-    with pytest.raises(rnnzoo.InputError, match=r"4\.csv: 'Pause' \(timestep 2\) is no label; expected one of 'Rest'"):
+    with pytest.raises(rnnzoo.InputError, match=r"4\.csv: line 3, column 'phase': 'Pause' is no label; expected one of 'R"):
         userdata.read(Source(folder), task)
     for path in folder.iterdir():
         path.unlink()

@@ -18,6 +18,7 @@ from rnnzoo.tasks._next import NextCharacterAnswer
 from rnnzoo.tasks._ngrams import Ngrams
 from rnnzoo.tasks.baby_names import NAMES
 from rnnzoo.tasks.shakespeare import ALPHABET, HIDDEN, TEXT
+from rnnzoo.userdata import read
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,19 @@ def test_the_weights_are_better_than_ngrams(name):
         assert all(metrics["nats_per_character"] < value for key, value in metrics.items() if key.endswith("gram_nats"))
 
 
+@pytest.mark.parametrize("at", [1, 7, 40, 299, 300, 301, 450, 700])
+@pytest.mark.parametrize(("wrong", "said"), [("☃", "'☃' never comes in the answer"), ("\udce9", "not UTF-8")])
+def test_a_character_that_never_comes_is_told_of_by_its_place(at, wrong, said, tmp_path):
+    text = ("To be,\nor not to be.\n\n" * 40)[:at] + wrong + ("To be,\nor not to be.\n\n" * 40)[at + 1 :]
+    (tmp_path / "own.txt").write_text(text, errors="surrogateescape")
+    task = tasks.create(load_preset("shakespeare").task)
+    line, column = text[:at].count("\n") + 1, at - text.rfind("\n", 0, at)
+    with pytest.raises(rnnzoo.InputError) as error:
+        read(Source(tmp_path / "own.txt"), task)
+    assert str(error.value) == f"{tmp_path / 'own.txt'}, line {line}, column {column}: {said}"
+    assert read(Source(tmp_path / "own.txt", skip_bad=True), task).skipped[0] == str(error.value)
+
+
 OWN = {
     "baby-names": ("anna\nbob\nclara\nanna\ndora\neve\n", ["model.units=4", "training.epochs=1"]),
     "shakespeare": ("To be, or not to be. " * 60, ["model.units=4", "training.epochs=1", "training.truncate=8"]),
@@ -165,5 +179,5 @@ def test_a_text_of_your_own(name, tmp_path, monkeypatch):
     assert set(run.metrics["held_out"]) == {"examples", "nats_per_character"}
     assert rnnzoo.generate(tmp_path / "run", count=2, seed=0, length=5)
     (tmp_path / "own.txt").write_text(text + "☃" * 3)
-    with pytest.raises(rnnzoo.InputError, match=r"own.txt, (line|character) \d+"):
+    with pytest.raises(rnnzoo.InputError, match=r"own.txt, line \d+"):
         rnnzoo.train(name, run_dir=tmp_path / "other", data=tmp_path / "own.txt")

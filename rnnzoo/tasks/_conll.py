@@ -1,10 +1,12 @@
 """Sentences whose tokens have a tag each, in CoNLL columns; and the entities that tags mark."""
 
+import itertools
 import re
 from typing import NamedTuple
 
 from rnnzoo.errors import InputError
 from rnnzoo.tasks._inputs import short
+from rnnzoo.texts import wrong_in
 
 OUTSIDE = "O"
 NONE = "no sentence; expected a token and its tag a line, and a blank line after each sentence"
@@ -31,7 +33,8 @@ def read_conll(text, where, drop_empty=False):
     """The sentences of a text in CoNLL columns: a token a line, a blank line after each sentence.
 
     The token is the first column and its tag the last one: O, B-TYPE where an entity begins, I-TYPE inside it (IOB2; Ramshaw
-    and Marcus 1995). Columns are separated by tabs, or by spaces where a line has no tab; `-DOCSTART-` lines are skipped.
+    and Marcus 1995). An I that continues nothing begins an entity, as in IOB1, and is read as B. Columns are separated by
+    tabs, or by blanks where a line has no tab; `-DOCSTART-` lines are skipped.
 
     Args:
         text: the text.
@@ -42,10 +45,9 @@ def read_conll(text, where, drop_empty=False):
         A list of `Sentence`, none of them empty.
 
     Raises:
-        InputError: a line has no two columns, no token or no such tag, or continues an entity that there is not; or there
-            is no sentence at all. It names the line.
+        InputError: a line has no two columns, no token or no such tag; or there is no sentence at all. It names the line.
     """
-    found = list(each_sentence(text, drop_empty=drop_empty))
+    found = list(each_sentence(text.removeprefix("\ufeff").split("\n"), drop_empty=drop_empty))
     for sentence in found:
         if isinstance(sentence, Wrong):
             raise InputError(f"{where}, line {sentence.line}: {sentence.error}")
@@ -54,17 +56,17 @@ def read_conll(text, where, drop_empty=False):
     return found
 
 
-def each_sentence(text, labels=None, drop_empty=False):
+def each_sentence(rows, labels=None, drop_empty=False):
     """Yields a `Sentence`, or what is `Wrong` with it, for each sentence of a text; see `read_conll`.
 
     Args:
-        text: the text.
+        rows: the lines of the text, an iterable.
         labels: the tags that there can be; any if `None`.
         drop_empty: whether a line whose token is empty is left out.
     """
     lines = []
-    for number, line in enumerate([*text.removeprefix("\ufeff").split("\n"), ""], 1):
-        line = line.rstrip("\r")
+    for number, line in enumerate(itertools.chain(rows, [""]), 1):
+        line = line.rstrip("\r\n")
         if line.strip() and not line.startswith("-DOCSTART-"):
             lines.append((number, line))
             continue
@@ -78,6 +80,8 @@ def _sentence(lines, labels, drop_empty):
     """The sentence of some numbered lines, or what is wrong with it; `None` where it has no tokens."""
     tokens, tags, first, before = [], [], None, OUTSIDE
     for number, line in lines:
+        if wrong := wrong_in(line):
+            return Wrong(wrong, number)
         try:
             token, tag = _columns(line)
         except InputError as error:
@@ -87,7 +91,7 @@ def _sentence(lines, labels, drop_empty):
         if not token:
             return Wrong("the token is empty", number)
         if tag.startswith("I-") and before[1:] != tag[1:]:
-            return Wrong(f"{tag} follows {before} and continues nothing; expected B{tag[1:]}", number)
+            tag = f"B{tag[1:]}"
         if labels is not None and tag not in labels:
             return Wrong(f"'{tag}' is no label; expected one of {', '.join(map(repr, labels))}", number)
         first = number if first is None else first
@@ -103,8 +107,8 @@ def is_tag(text):
 
 
 def looks_like(text):
-    """Whether most of the first lines of a text have columns, the last of which is a tag."""
-    lines = [line for line in text[:SNIFFED].split("\n") if line.strip()]
+    """Whether most lines of a text, the first `SNIFFED` characters of a file, have columns, the last of which is a tag."""
+    lines = [line for line in text.split("\n") if line.strip()]
     columns = [line.split("\t") if "\t" in line else [] if "," in line else line.split() for line in lines]
     return sum(len(one) > 1 and is_tag(one[-1].strip()) for one in columns) * 2 > len(lines)
 
@@ -114,7 +118,7 @@ def _columns(line):
     columns = line.split("\t") if "\t" in line else line.split()
     token, tag = columns[0].strip(), columns[-1].strip()
     if len(columns) < 2:
-        raise InputError("1 column; expected a token and its tag, separated by a tab")
+        raise InputError("1 column; expected a token and its tag, separated by blanks or a tab")
     if not is_tag(tag):
         raise InputError(f"the tag '{short(tag)}'; expected O, B-TYPE or I-TYPE, for example B-PER")
     return token, tag

@@ -161,16 +161,28 @@ class Recording(NamedTuple):
     Attributes:
         frames: float32 (timesteps, 18).
         phases: a list of texts, one a frame; `None` where there is no such column.
+        lines: the number of the line that each frame is on.
     """
 
     frames: np.ndarray
     phases: list | None
+    lines: list
 
 
 def is_recording(content):
-    """Whether bytes begin as a CSV file of frames does: with a header that has the first column's name."""
+    """Whether bytes begin as a CSV file of frames does: with a header that has most of the columns' names."""
     first = content.removeprefix(b"\xef\xbb\xbf").splitlines()[:1]
-    return any(cell.strip().lower() == COLUMNS[0].encode() for line in first for cell in line.split(b","))
+    return any(_named(line.decode("latin-1"), _separator(line.decode("latin-1"))) > len(COLUMNS) // 2 for line in first)
+
+
+def _separator(head):
+    """What stands between the names of a header."""
+    return max(",;\t", key=lambda one: _named(head, one))
+
+
+def _named(head, separator):
+    """How many columns a header has a name of."""
+    return len({cell.strip().strip('"').lower() for cell in head.split(separator)} & {*COLUMNS})
 
 
 def read_recording(path):
@@ -187,7 +199,7 @@ def parse_recording(content):
     """The frames of a CSV file in the form of the gesture phase data set.
 
     Its header names the columns: `lhx,lhy,lhz,rhx,rhy,rhz,hx,hy,hz,sx,sy,sz,lwx,lwy,lwz,rwx,rwy,rwz`, in any order, and
-    `phase` where each frame has one; others, such as `timestamp`, are not looked at.
+    `phase` where each frame has one; others, such as `timestamp`, are not looked at. Semicolons or tabs will do for commas.
 
     Args:
         content: bytes, of UTF-8 or else of Latin-1, in which that data set has one word.
@@ -200,7 +212,9 @@ def parse_recording(content):
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    reader, frames, phases = csv.reader(io.StringIO(text, newline=""), strict=True), [], []
+    separator = _separator(text.partition("\n")[0])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    frames, phases, lines = [], [], []
     try:
         head = [name.strip().lower() for name in next(reader, [])]
         missing = [name for name in COLUMNS if name not in head]
@@ -214,13 +228,14 @@ def parse_recording(content):
             if len(row) != len(head):
                 raise InputError(f"{where}: {len(row)} fields; expected {len(head)}, as the header has")
             frames.append([_number(row[place], name, where) for place, name in zip(places, COLUMNS, strict=True)])
+            lines.append(reader.line_num)
             if phase is not None:
                 phases.append(row[phase].strip())
     except csv.Error as error:
         raise InputError(f"line {reader.line_num}: {error}") from None
     if not frames:
         raise InputError("a header and no frames")
-    return Recording(np.array(frames, np.float32), None if phase is None else phases)
+    return Recording(np.array(frames, np.float32), None if phase is None else phases, lines)
 
 
 def _number(text, column, where):

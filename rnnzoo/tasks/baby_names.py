@@ -9,6 +9,7 @@ from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._constant import ConstantInput
 from rnnzoo.tasks._ngrams import Ngrams
 from rnnzoo.tasks._task import Examples, SplitTask, learned_alphabet
+from rnnzoo.texts import open_text
 
 COMMIT = "988aa59e4d8fefa526d06f3b453ad116258398d4"
 NAMES = data.DataFile(
@@ -95,7 +96,7 @@ class BabyNames(SplitTask):
 
 
 def _names_of(path, start):
-    with path.open(encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield f"{path}, line {number}", start, line.strip()

@@ -5,12 +5,23 @@ import functools
 
 from rnnzoo import data
 from rnnzoo.errors import InputError
-from rnnzoo.tasks._conll import OUTSIDE, Wrong, each_sentence, entities, entity_scores, is_tag, looks_like, read_conll
+from rnnzoo.tasks._conll import (
+    OUTSIDE,
+    SNIFFED,
+    Wrong,
+    each_sentence,
+    entities,
+    entity_scores,
+    is_tag,
+    looks_like,
+    read_conll,
+)
 from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._labels import EachLabel
 from rnnzoo.tasks._scores import accuracy
 from rnnzoo.tasks._task import Examples, SplitTask
 from rnnzoo.tasks._tokens import TokensInput, learned_apart, learned_features
+from rnnzoo.texts import open_text
 
 URL = "https://raw.githubusercontent.com/GateNLP/broad_twitter_corpus/0c45ef7b1924a6b8115bceab388781590b1b553a"
 FILES = {  # section of the corpus -> the size and sha256 of its file
@@ -38,8 +49,9 @@ class Entities(SplitTask):
     from, the second half of h is for validation, and f is held out, as the authors split them.
 
     Beside the scores stands the F1 of a lexicon, which marks what was an entity in training. A user's own sentences are
-    in CoNLL columns, or in CSV, TSV or JSONL with a label for each token; whichever types of entities they have are learned,
-    with the vocabulary and with what their tokens have apart, such as the @ of a name.
+    in CoNLL columns (of IOB1, too: an I that continues nothing is read as B), or in CSV, TSV or JSONL with a label for each
+    token; whichever types of entities they have are learned, with the vocabulary and with what their tokens have apart, such
+    as the @ of a name.
 
     Args:
         least_word: how often the examples that are learned from have a word that is known.
@@ -91,11 +103,17 @@ class Entities(SplitTask):
         suffix = path.suffix.lower()
         if suffix in (".jsonl", ".ndjson"):
             return None
-        text = path.read_text(encoding="utf-8-sig")
-        if suffix in (".csv", ".tsv", ".tab") and not looks_like(text):
-            return None
+        with open_text(path) as file:
+            if suffix in (".csv", ".tsv", ".tab") and not looks_like(file.read(SNIFFED)):
+                return None
+        return self._sentences(path)
+
+    def _sentences(self, path):
+        """The rows of a file in CoNLL columns."""
         labels = None if self.answer.open else self.answer.labels
-        return (self._row(path, sentence) for sentence in each_sentence(text, labels))
+        with open_text(path, newline="\n") as file:
+            for sentence in each_sentence(file, labels):
+                yield self._row(path, sentence)
 
     def _row(self, path, sentence):
         """A sentence as a row of the user's own examples; see `Task.rows`."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnzoo import data
 from rnnzoo.errors import InputError
+from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._labels import EachLabel
 from rnnzoo.tasks._movement import (
     MIRRORED,
@@ -140,10 +141,27 @@ class GesturePhases(Task):
             files = sorted(file for file in path.iterdir() if self.input.names_a_file(file.name))
             if not files:
                 raise InputError(f"{path}: no .csv file in it; expected one a sequence")
-            return map(_row, files)
+            return map(self._row, files)
         if self.input.names_a_file(path) and path.is_file() and is_recording(path.read_bytes()):
-            return map(_row, [path])
+            return map(self._row, [path])
         return None
+
+    def _row(self, path):
+        """A file as a row of the user's own examples; see `Task.rows`."""
+        try:
+            recording = read_recording(path)
+            if recording.phases is None:
+                raise InputError("line 1: no column 'phase'; expected one, a phase a frame")
+            phases = _translated(recording).phases
+            for phase, line in zip(phases, recording.lines, strict=True):
+                if phase not in self.answer.labels:
+                    expected = ", ".join(map(repr, self.answer.labels))
+                    raise InputError(
+                        f"line {line}, column 'phase': '{short(phase)}' is no label; expected one of {expected}"
+                    )
+            return str(path), recording.frames, " ".join(phases)
+        except InputError as error:
+            return str(path), None, None, str(error)
 
     def samples(self):
         return ["synthetic:12", "synthetic:4"]
@@ -201,14 +219,3 @@ def _member(video):
 
 def _translated(recording):
     return recording._replace(phases=[TRANSLATED.get(phase, phase) for phase in recording.phases])
-
-
-def _row(path):
-    """A file as a row of the user's own examples; see `Task.rows`."""
-    try:
-        recording = read_recording(path)
-        if recording.phases is None:
-            raise InputError("line 1: no column 'phase'; expected one, a phase a frame")
-        return str(path), recording.frames, " ".join(_translated(recording).phases)
-    except InputError as error:
-        return str(path), None, None, str(error)

@@ -1,12 +1,16 @@
 """What comes next in Shakespeare."""
 
+import bisect
 import functools
+import itertools
 
 from rnnzoo import data
+from rnnzoo.tasks._inputs import short
 from rnnzoo.tasks._next import NextCharacterAnswer
 from rnnzoo.tasks._ngrams import Ngrams
 from rnnzoo.tasks._open_text import OpenTextInput
 from rnnzoo.tasks._task import Examples, SplitTask, learned_alphabet
+from rnnzoo.texts import open_text, wrong_in
 
 COMMIT = "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
 TEXT = data.DataFile(
@@ -81,7 +85,7 @@ class Shakespeare(SplitTask):
 
     def rows(self, path):
         """The passages of a text file; see `Task`."""
-        return _passages_of(path) if path.suffix.lower() == ".txt" else None
+        return _passages_of(path, set(self.answer.alphabet)) if path.suffix.lower() == ".txt" else None
 
     def references(self):
         """The nats a character of n-grams on the test."""
@@ -105,8 +109,21 @@ def _passages(text):
     return Examples([raw[: len(answer)] for raw, answer in pairs], [answer for _, answer in pairs])
 
 
-def _passages_of(path):
-    examples, begin = _passages(path.read_text(encoding="utf-8-sig")), 1
+def _passages_of(path, alphabet):
+    """The passages of a file as rows; what is wrong with one is its first character that never comes."""
+    with open_text(path) as file:
+        text = file.read()
+    lines = list(itertools.accumulate(map(len, text.split("\n")), lambda start, length: start + length + 1, initial=0))
+
+    def place(at):
+        line = bisect.bisect_right(lines, at)
+        return f"{path}, line {line}, column {at - lines[line - 1] + 1}"
+
+    examples, begin = _passages(text), 0
     for raw, answer in zip(examples.inputs, examples.answers, strict=True):
-        yield f"{path}, character {begin} and those after it", raw, answer
+        wrong = next((at for at, character in enumerate(answer, begin + 1) if character not in alphabet), None)
+        if wrong is None:
+            yield f"{place(begin)} and what follows", raw, answer
+        else:
+            yield place(wrong), None, None, wrong_in(text[wrong]) or f"'{short(text[wrong])}' never comes in the answer"
         begin += len(raw)
