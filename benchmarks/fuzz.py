@@ -760,7 +760,7 @@ def data_files(data, sandbox):
     else:
         path.write_bytes(content)
     rest = ["--skip-bad"] * data.draw(st.booleans())
-    columns = data.draw(st.sampled_from([None, None, None, "input,answer", "x,y", "digits,digits", ",", "a"]))
+    columns = data.draw(st.sampled_from([None, None, None, "input,answer", "x,y", "digits,digits", ",", "a", "1,2", "3,1"]))
     rest += [] if columns is None else ["--columns", columns]
     if data.draw(st.integers(0, 2)):
         sandbox.ask("evaluate", name, "--data", path.name, *rest)
