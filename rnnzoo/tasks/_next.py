@@ -33,9 +33,13 @@ class NextCharacterAnswer(LabelsAnswer):
         if not text:
             raise InputError("the answer is empty")
         for position, character in enumerate(text, 1):
-            if control(character) if self.open else character not in self.alphabet:
+            if not self.comes(character):
                 raise InputError(f"{quoted(character)} at position {position} of the answer '{short(text)}' never comes")
         return text
+
+    def comes(self, character):
+        """Whether a character can be an answer."""
+        return not control(character) if self.open else character in self.alphabet
 
     def back(self, outputs, inputs):
         """Outputs (batch, timesteps, characters) and token ids -> a dict of named answers. Runs in a graph."""

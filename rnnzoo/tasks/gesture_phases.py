@@ -154,7 +154,9 @@ class GesturePhases(Task):
                 raise InputError("line 1: no column 'phase'; expected one, a phase a frame")
             phases = _translated(recording).phases
             for phase, line in zip(phases, recording.lines, strict=True):
-                if phase not in self.answer.labels:
+                if self.answer.open and len(phase.split()) != 1:
+                    raise InputError(f"line {line}, column 'phase': '{short(phase)}' is not one word, as a label is")
+                if not self.answer.open and phase not in self.answer.labels:
                     expected = ", ".join(map(repr, self.answer.labels))
                     raise InputError(
                         f"line {line}, column 'phase': '{short(phase)}' is no label; expected one of {expected}"

@@ -85,7 +85,7 @@ class Shakespeare(SplitTask):
 
     def rows(self, path):
         """The passages of a text file; see `Task`."""
-        return _passages_of(path, set(self.answer.alphabet)) if path.suffix.lower() == ".txt" else None
+        return _passages_of(path, self.answer.comes) if path.suffix.lower() == ".txt" else None
 
     def references(self):
         """The nats a character of n-grams on the test."""
@@ -109,8 +109,8 @@ def _passages(text):
     return Examples([raw[: len(answer)] for raw, answer in pairs], [answer for _, answer in pairs])
 
 
-def _passages_of(path, alphabet):
-    """The passages of a file as rows; what is wrong with one is its first character that never comes."""
+def _passages_of(path, comes):
+    """The passages of a file as rows; what is wrong with one is its first character that never `comes`."""
     with open_text(path) as file:
         text = file.read()
     lines = list(itertools.accumulate(map(len, text.split("\n")), lambda start, length: start + length + 1, initial=0))
@@ -121,7 +121,7 @@ def _passages_of(path, alphabet):
 
     examples, begin = _passages(text), 0
     for raw, answer in zip(examples.inputs, examples.answers, strict=True):
-        wrong = next((at for at, character in enumerate(answer, begin + 1) if character not in alphabet), None)
+        wrong = next((at for at, character in enumerate(answer, begin + 1) if not comes(character)), None)
         if wrong is None:
             yield f"{place(begin)} and what follows", raw, answer
         else:
