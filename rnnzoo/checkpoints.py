@@ -253,6 +253,8 @@ def _newest(folder):
     for number in reversed(checkpoint_numbers(folder)):
         path, kept = _path(folder, number), _Kept()
         try:
+            if not all(file.is_file() for file in path.iterdir()):  # a pipe would be waited for
+                raise ValueError("something in it is no file")
             reader = tf.train.load_checkpoint(str(path / PREFIX))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # compares the checksum

@@ -570,6 +570,14 @@ def test_a_damaged_checkpoint(file, how, ended):
     assert notes[0].endswith("; going on from the one before, of epoch 1")
 
 
+def test_a_pipe_in_a_checkpoint_is_not_waited_for(ended):
+    place = ended / "unfinished" / "checkpoints" / "000002" / "variables.data-00000-of-00001"
+    place.unlink()
+    os.mkfifo(place)
+    found = checkpoints.Checkpoints(ended / "unfinished")
+    assert found.epochs == 1
+
+
 def test_the_checkpoint_before_a_damaged_one_leads_to_the_same_bits(ended, whole):
     damage(ended / "unfinished" / "checkpoints" / "000002" / "variables.data-00000-of-00001")
     notes = []
