@@ -402,17 +402,25 @@ def changed(data, tree):
         holder, key = places[data.draw(st.integers(0, len(places) - 1))]
         kind = data.draw(st.sampled_from(["value", "value", "value", "drop", "rename", "add", "other"]))
         if kind == "value":
-            holder[key] = data.draw(VALUES)
+            holder[key] = own(data.draw(VALUES))
         elif kind == "drop":
             del holder[key]
         elif kind == "rename" and isinstance(holder, dict):
             holder[data.draw(st.sampled_from([f"{key}x", *TEXTS]))] = holder.pop(key)
         elif kind == "add" and isinstance(holder, dict):
-            holder[data.draw(st.sampled_from(TEXTS))] = data.draw(VALUES)
+            holder[data.draw(st.sampled_from(TEXTS))] = own(data.draw(VALUES))
         else:
             other, name = places[data.draw(st.integers(0, len(places) - 1))]
             holder[key] = copy.copy(other[name]) if isinstance(other, dict) and _flat(other.get(name)) else 0
     return tree
+
+
+def own(value):
+    """A value of its own: one that is drawn twice would come to hold itself."""
+    try:
+        return copy.deepcopy(value)
+    except RecursionError:  # lists in lists, thousands deep, and nothing else
+        return copy.copy(value)
 
 
 def _flat(value):
