@@ -220,7 +220,10 @@ def load_trained(preset):
         raise InputError(
             f"{preset.folder / 'preset.toml'}: changed since the weights were trained; train again or restore it"
         )
-    model = build(preset)
+    task = create_task(preset)
+    if task.learns and task.learned is None:
+        raise InputError(f"{learned}: missing, or of other task_options; train again (`rnnzoo train {preset.name}`)")
+    model = build(preset, task=task)
     check_weights(path, model.count_params())
     try:
         with warnings.catch_warnings(action="ignore"):  # what does not fit is an error, not a warning before it

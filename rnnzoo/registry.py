@@ -456,7 +456,8 @@ def _validated(content, where, folder):
     if preset.architecture not in list_architectures():
         hint = nearest(preset.architecture, list_architectures())
         raise InputError(f"{where}: architecture: unknown architecture '{preset.architecture}'{hint}")
-    factory = _signatures.factory_arguments(preset.architecture)
+    # The model is called as the preset is.
+    factory = {key: one for key, one in _signatures.factory_arguments(preset.architecture).items() if key != "name"}
     model = _check_arguments(factory, preset.model, where, "model")
     options = check_task(preset.task, preset.task_options, where)
     if preset.twin and preset.twin.architecture not in list_architectures():

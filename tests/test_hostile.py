@@ -606,3 +606,39 @@ def test_memory_that_is_not_there_is_one_line(monkeypatch):
     result = ask("info", "digit-sum")
     assert result.exit_code == 1 and result.output.count("\n") == 1
     assert "not enough memory (Unable to allocate 74.5 GiB); fewer or shorter examples" in result.output
+
+
+@pytest.mark.parametrize("name", ["surnames", "translation"])
+def test_weights_without_what_was_learned_with_them(name, tmp_path):
+    folder = tmp_path / name
+    shutil.copytree(presets_folder() / name, folder)
+    (folder / "learned.json").unlink()
+    path = folder / "metadata.json"
+    metadata = json.loads(path.read_text())
+    del metadata["learned_sha256"]
+    path.write_text(json.dumps(metadata))
+    assert "learned.json: missing, or of other task_options; train again" in failure(rnnzoo.from_preset, folder)
+
+
+def test_a_model_is_called_as_its_preset_is():
+    assert "unknown key model.name" in failure(load_preset, "digit-sum", ["model.name=x.mid"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: told.pop("decoding"),
+        lambda told: told.update(decoding=[1]),
+        lambda told: told["decoding"].pop("end_token"),
+        lambda told: told["decoding"].update(max_length=10**9),
+        lambda told: told["decoding"].update(start_token="1"),
+    ],
+)
+def test_what_an_export_says_of_decoding(change):
+    from rnnzoo.running._description import NEEDED, check_layout
+
+    told = {name: {} if name in ("task_options", "input", "answer") else "x" for name in NEEDED}
+    told["decoding"] = {"start_token": 1, "end_token": None, "max_length": 9}
+    check_layout(told, "x")
+    change(told)
+    assert "x: its part 'decoding' is not what rnnzoo writes" in failure(check_layout, told, "x")

@@ -13,9 +13,11 @@ from rnnzoo.errors import InputError
 FILE, LAYOUT = "rnnzoo.json", 1
 BYTES = 2**32  # of a file at the most
 # What a description must hold, and of what kind its parts are.
-NEEDED = ("preset", "format", "task", "task_options", "input", "answer")
+NEEDED = ("preset", "format", "task", "task_options", "input", "answer", "decoding")
 KINDS = dict.fromkeys(("preset", "format", "task"), str) | {"files": dict, "models": dict}
 KINDS |= {"task_options": dict, "input": dict, "answer": dict}
+# Steps, and token ids, of decoding.
+LONGEST = 10**6
 _INSIDE = re.compile(r"[^/\\:\x00-\x1f][^\\:\x00-\x1f]*")
 
 
@@ -75,6 +77,7 @@ def check_layout(description, where, more=()):
     """
     wrong = next((name for name, kind in KINDS.items() if not isinstance(description.get(name, kind()), kind)), None)
     wrong = wrong or next((name for name in (*NEEDED, *more) if name not in description), None)
+    wrong = wrong or (None if _decodes(description["decoding"]) else "decoding")
     if wrong is None:
         files = description.get("files", {})
         models = description.get("models", {}).values()
@@ -84,6 +87,16 @@ def check_layout(description, where, more=()):
         wrong = None if inside and summed else "files"
     if wrong is not None:
         raise InputError(f"{where}: its part '{wrong}' is not what rnnzoo writes: it was altered; export again")
+
+
+def _decodes(decoding):
+    """Whether it is what a description says of decoding: nothing, or what is fed first, and when it ends."""
+    if decoding is None:
+        return True
+    if not isinstance(decoding, dict) or not isinstance(decoding.get("end_token", ""), int | None):
+        return False
+    numbers = (decoding.get("start_token"), decoding.get("max_length"))
+    return all(type(number) is int and 0 <= number <= LONGEST for number in numbers)
 
 
 def task_of(description, where):
