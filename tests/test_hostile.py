@@ -516,7 +516,7 @@ def test_descriptions_of_strangers(tmp_path, change, said):
     from rnnzoo.running._description import digest, read, task_of
 
     about = {"format": "onnx", "layout": 1, "preset": "x", "task": "digit_sum", "task_options": {}, "files": {}}
-    about |= {"input": {}, "answer": {}, **change}
+    about |= {"input": {}, "answer": {}, "decoding": None, **change}
     (tmp_path / "rnnzoo.json").write_text(json.dumps({**about, "sha256": digest(about)}))
     assert said in failure(lambda: task_of(read(tmp_path), tmp_path))
 

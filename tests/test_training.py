@@ -243,11 +243,11 @@ def test_own_data_never_on_both_sides():
         ("digit-sum", "12,three\n", "line 1: 'three' is no answer; expected a whole number"),
         ("digit-sum", "12,\n", "line 1: '' is no answer"),
         ("digit-sum", ",3\n", "line 1: the digits are empty"),
-        ("digit-sum", "digits,sum\n", "empty; expected lines of `digits,sum`"),
+        ("digit-sum", "digits,sum\n", "a header and no rows; expected lines of `digits,sum`"),
         ("digit-sum", "figures,sum\n", "line 1: 'f' at position 1"),
         ("digit-sum", "", "empty; expected lines of `digits,sum`"),
         ("digit-sum", "\n\n", "empty"),
-        ("digit-sum", '12,"3', "line 1: unexpected end of data"),
+        ("digit-sum", '12,"3', "line 1: a quote is opened and never closed"),
         ("digit-sum-running", "12,1\n", "line 1: 1 answers for 2 timesteps"),
         ("digit-sum-both-ways", "12,1:3 3\n", "line 1: '1:3 3' is no answer"),
         ("digit-sum-seq2seq", "12,3x\n", "line 1: 'x' at position 2 of the answer"),
@@ -272,9 +272,9 @@ def test_missing_and_unreadable_data(tmp_path):
     with pytest.raises(rnnzoo.InputError, match=r"absent\.csv: no such file"):
         rnnzoo.evaluate("digit-sum", tmp_path / "absent.csv")
     (tmp_path / "latin.csv").write_bytes(b"12,3\n\xff\xfe,4\n")
-    with pytest.raises(rnnzoo.InputError, match="cannot be read as UTF-8"):
+    with pytest.raises(rnnzoo.InputError, match=r"latin\.csv, line 2: not UTF-8"):
         rnnzoo.evaluate("digit-sum", tmp_path / "latin.csv")
-    with pytest.raises(rnnzoo.InputError, match="cannot be read"):
+    with pytest.raises(rnnzoo.InputError, match=r"latin\.csv, line 2: not UTF-8"):  # a folder is its files
         rnnzoo.evaluate("digit-sum", tmp_path)
 
 
