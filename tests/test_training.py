@@ -99,7 +99,8 @@ FAST = {
     "handwritten-sum": [
         *("training.epochs=1", "training.batch_size=64", "model.units=8", "task_options.training_examples=250"),
         'training.pretrain.set=["task=handwritten_sum", "task_options.max_timesteps=1", "task_options.labels=true", '
-        '"model.units=8", "model.recurrent_initializer=zeros", "training.epochs=1", "training.batch_size=2048"]',
+        '"model.units=8", "model.layers=3", "model.recurrent_initializer=zeros", "training.epochs=1", '
+        '"training.batch_size=2048"]',
     ],
     "temporal-order": ["training.epochs=1", "training.curriculum.timesteps=[10, 20]", "task_options.training_examples=200"],
 }
