@@ -194,11 +194,10 @@ class Preset(BaseModel):
         """
         suffix = source.path.suffix.lower() if source.path.is_file() else ""
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]+", suffix) else ".csv" * source.path.is_file()
-        there = {"file": f"{DATA}{suffix}"}
+        there, how = {"file": f"{DATA}{suffix}"}, {"skip_bad": source.skip_bad, "columns": source.columns}
         if source.sha256:
             there = {"file": f"{DATA}.jsonl", "files": str(source.path.absolute()), "sha256": source.sha256}
-        how = {"skip_bad": source.skip_bad, "columns": source.columns}
-        if as_lines:
+        elif as_lines:
             there, how = {"file": f"{DATA}.jsonl"}, {}
         try:
             data = Data(**there, valid=source.valid, **how)

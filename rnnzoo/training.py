@@ -135,16 +135,17 @@ def train(
             stream = True
         task = new_task(preset, own=source is not None)
         streamed = source is not None and is_streamed(source, task, stream)
-        if source is None or streamed:
-            own, whole = None if source is None else read_split(source, task, notice, streamed), None
-        else:
+        own = lines = None
+        if streamed:
+            own = read_split(source, task, notice, streamed)
+            source, lines = source._replace(sha256=own[0].sha256), lines_of(own[1])
+        elif source is not None:
             whole = read_whole(source, task, notice)
             own = split_read(source, whole, task)
-        if streamed:
-            source = source._replace(sha256=own[0].sha256)
-        named = whole is not None and not source.path.is_dir() and names_files(task)
-        if data is not None:
-            preset = preset.with_data(source, as_lines=named)
+            if names_files(task) and not source.path.is_dir():  # a copy of names would be of no use elsewhere
+                lines = lines_of(whole)
+        if source is not None:
+            preset = preset.with_data(source, as_lines=lines is not None)
         if task.learns:
             _learn(task, own, source)
         _compare_examples(shared, preset, task, own)
@@ -157,10 +158,7 @@ def train(
             **({"replicas": shared.replicas} if shared else {}),
             **versions(),
         }
-        copied = None
-        if source is not None:
-            lines = lines_of(own[1] if streamed else whole) if streamed or named else None
-            copied = lines or source.path, preset.data.file
+        copied = None if source is None else (lines or source.path, preset.data.file)
         text = dumps({"name": preset.name, **preset.content()})
         work = Workspace.begin(path, text, copied, about, force, learned_text(preset, task))
         return _go_on(work, preset, task, own, progress, notice, shared)

@@ -64,7 +64,8 @@ def read(source, task):
     tabs in place of commas where its first lines say so. CSV and TSV have two columns, the input and the answer, or a header
     by which the two are found wherever they stand: its names are the task's own, one of `INPUTS` and one of `ANSWERS` (see
     `rnnzoo.tables`), or those that `source.columns` says, which may be numbers of columns where there is no header. Where
-    inputs say nothing, the answer's column is all that is looked for.
+    inputs say nothing, the answer's column is all that is looked for. Names of files, such as pictures, are looked for
+    beside the file that names them, and then as they stand.
 
     Args:
         source: the `Source` (see `rnnzoo.registry`).
@@ -72,8 +73,6 @@ def read(source, task):
 
     Returns:
         A `Read`; nothing is skipped unless `source.skip_bad`.
-
-    Names of files, such as pictures, are looked for beside the file that names them, and then as they stand.
 
     Raises:
         InputError: the file is missing or empty, a row is wrong, or the first looks like a header; it names file and line.

@@ -8,7 +8,8 @@ from rnnzoo import data
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._constant import ConstantInput
 from rnnzoo.tasks._ngrams import Ngrams
-from rnnzoo.tasks._task import Examples, SplitTask, learned_alphabet
+from rnnzoo.tasks._own_text import OwnTextTask
+from rnnzoo.tasks._task import Examples, SplitTask
 from rnnzoo.texts import open_text
 
 COMMIT = "988aa59e4d8fefa526d06f3b453ad116258398d4"
@@ -22,7 +23,7 @@ HELD_OUT = 0.1
 ORDERS = (3, 4, 5)  # of the n-grams that stand beside the scores
 
 
-class BabyNames(SplitTask):
+class BabyNames(OwnTextTask, SplitTask):
     """Nothing -> a first name, letter by letter: 32,033 names of the US social security administration, of makemore.
 
     An example is a line of the list, which has some names more than once. Of the distinct names a tenth are held out and
@@ -37,7 +38,6 @@ class BabyNames(SplitTask):
 
     description = "nothing -> a first name, letter by letter"
     source = "github.com/karpathy/makemore, MIT licence; names of the US social security administration"
-    learns_own = ("alphabet", "max_length")
     likelihood = "each"
     drawn = True
 
@@ -46,20 +46,6 @@ class BabyNames(SplitTask):
         self.input = ConstantInput("start", "the network, which writes names")
         self.answer = TextAnswer("name", "abcdefghijklmnopqrstuvwxyz", max_length=15)
         self.specimen = {"count": 20, "seed": 1}
-
-    def open(self):
-        """See `Task`."""
-        super().open()
-        self.answer = TextAnswer("name", "", 0, open=True)
-
-    def learn(self, training, *others):
-        """The characters of the names, and how long one is."""
-        self.answer = TextAnswer("name", *learned_alphabet(training, *others))
-
-    def recall(self, learned):
-        """See `Task`."""
-        self.learns = self.learns_own
-        self.answer = TextAnswer("name", learned["alphabet"], learned["max_length"])
 
     def samples(self):
         return self.raw_inputs()[:1]

@@ -2,7 +2,8 @@
 
 from rnnzoo.tasks._answers import TextAnswer
 from rnnzoo.tasks._inputs import NumberInput
-from rnnzoo.tasks._task import Examples, Task, check_option, learned_alphabet, split
+from rnnzoo.tasks._own_text import OwnTextTask
+from rnnzoo.tasks._task import Examples, check_option, split
 
 ONES = [
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -23,7 +24,7 @@ def spell(number):
     return f"{spell(count)} {word}" + (f" {spell(rest)}" if rest else "")
 
 
-class NumberSpelling(Task):
+class NumberSpelling(OwnTextTask):
     """`1294` -> `one thousand two hundred ninety-four`; the number is given at the first step only.
 
     Args:
@@ -32,8 +33,6 @@ class NumberSpelling(Task):
             Nine numbers in ten have four digits, and a network hardly notices the others.
     """
 
-    learns_own = ("alphabet", "max_length")
-    own = False  # whether other numbers, or other words, are learned than those of English
     description = "a number from 0 to 9999 -> its English words, letter by letter"
 
     def __init__(self, split_seed: int = 0, repeat_short: int = 1):
@@ -46,22 +45,8 @@ class NumberSpelling(Task):
             max_length=max(len(spell(n)) for n in range(10_000)),
         )
 
-    def open(self):
-        """See `Task`."""
-        super().open()
-        self.answer, self.own = TextAnswer("spelling", "", 0, open=True), True
-
-    def learn(self, training, *others):
-        """The characters of the numbers written out, and how long one is: in another language, say."""
-        self.answer = TextAnswer("spelling", *learned_alphabet(training, *others))
-
-    def recall(self, learned):
-        """See `Task`."""
-        self.learns, self.own = self.learns_own, True
-        self.answer = TextAnswer("spelling", learned["alphabet"], learned["max_length"])
-
     def right_answer(self, raw):
-        return None if self.own else spell(raw)
+        return None if self.learns else spell(raw)  # other words than these
 
     def train(self):
         examples = self._part(0)
